@@ -1,0 +1,69 @@
+# Verbs of this project. `check` never edits; `fix` does. Everything runs from .venv, made from the locked set.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := tests/requirements.lock
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fix cov bench bench-locust wheel lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## Make .venv from the locked set
+
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "fairlead needs Python 3.11 or newer as $(PYTHON); install it, or name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "This Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making $(VENV) from $(LOCK) ..."
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+run: $(READY) ## Start the gateway: embedded store, simulated providers unless a provider key is set
+	@exec $(BIN)/fairlead serve
+
+test: $(READY) ## Run every test
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## Lint, types, import layers; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(READY) ## Let the linter mend and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## Measure against nginx in one interleaved run
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-locust: $(READY) bench/.venv/.ready ## Chat scenario with locust, headless, in an environment of its own
+	@$(BIN)/python -m bench.run_locust $(ARGS)
+
+bench/.venv/.ready: bench/requirements.lock
+	@rm -rf bench/.venv
+	@$(PYTHON) -m venv bench/.venv
+	@bench/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	@touch $@
+
+wheel: $(READY) ## Build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+lock: ## Resolve the locks anew (needs uv)
+	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade -q -o deploy/requirements.lock
+	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade -q -o tests/requirements.lock
+	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade -q -o bench/requirements.lock
+
+clean: ## Remove what was made here
+	@rm -rf $(VENV) bench/.venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

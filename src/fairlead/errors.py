@@ -1,0 +1,90 @@
+"""Every error of ours, one tree.
+
+    FairleadError
+    ├── ConfigError            the operator: a setting is missing or wrong; the text names the remedy
+    ├── ApiError               the caller: answered with `status` in the caller's dialect
+    ├── ClientGone             the caller left; nobody's failure, answered to nobody
+    └── UpstreamError          the provider's side of one attempt
+        ├── ConnectError       no connection: DNS, refused, reset, TLS, proxy; the request was not sent
+        ├── StaleConnection    a kept connection had died; no byte of the request can have been acted on
+        ├── UpstreamTimeout    `phase` says which limit ran out
+        ├── ProtocolError      what came back is not HTTP, or breaks our limits
+        └── Truncated          the reply ended before its framing said so
+
+Library errors are translated where the socket is read (`upstream/`), nowhere else.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+Phase = Literal["connect", "first_byte", "idle", "total"]
+
+
+class FairleadError(Exception):
+    """Base of the tree."""
+
+
+class ConfigError(FairleadError):
+    """A setting is missing or wrong. The message names the setting, its value and what to do."""
+
+
+class ApiError(FairleadError):
+    """The request cannot be served as it is; `status` and the text go to the caller.
+
+    `error_type` is the vocabulary of OpenRouter's `error.metadata.error_type`; `param` names the offending member of
+    the body; `headers` are added to the reply (`retry-after`, `allow`).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        error_type: str = "invalid_request",
+        param: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.error_type = error_type
+        self.param = param
+        self.metadata = metadata or {}
+        self.headers = headers or {}
+
+
+class ClientGone(FairleadError):
+    """The caller closed its connection before the reply was complete."""
+
+
+class UpstreamError(FairleadError):
+    """One attempt failed on the provider's side, before or during its reply."""
+
+
+class ConnectError(UpstreamError):
+    """No usable connection could be made, so nothing of the request was sent."""
+
+
+class StaleConnection(UpstreamError):
+    """A pooled connection turned out to be closed before the first byte of a reply.
+
+    Raised only when the peer had closed before it can have read the request, so that sending it again is safe.
+    """
+
+
+class UpstreamTimeout(UpstreamError):
+    """A time limit of the attempt ran out."""
+
+    def __init__(self, phase: Phase, limit_s: float) -> None:
+        super().__init__(f"{phase.replace('_', ' ')} time limit of {limit_s:g} s ran out")
+        self.phase: Phase = phase
+        self.limit_s = limit_s
+
+
+class ProtocolError(UpstreamError):
+    """The reply is not valid HTTP/1.1, or larger than our limits allow."""
+
+
+class Truncated(UpstreamError):
+    """The connection closed before the reply was complete by its own framing."""

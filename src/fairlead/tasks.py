@@ -1,0 +1,38 @@
+"""The one door to background tasks.
+
+A task is named, held until it ends (asyncio itself holds it only weakly), and a crash is reported instead of being
+swallowed until the interpreter happens to collect the task.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Tasks:
+    """The background tasks of one owner, ended together.
+
+    `report(name, error)` is called once for each task that ends by an error other than its cancellation.
+    """
+
+    def __init__(self, report: Callable[[str, BaseException], None]) -> None:
+        self._report = report
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Run `work` in the background until it ends or `close` is called."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._report(task.get_name(), error)
+
+    async def close(self) -> None:
+        """Cancel all of them and wait until each has ended."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
