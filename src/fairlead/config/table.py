@@ -1,0 +1,199 @@
+"""Every setting, one entry each: the variable, its default, what it means, what it may be.
+
+The loader, the documentation and `.env.example` follow this table. The variables of providers are in `providers.py`.
+"""
+
+from dataclasses import dataclass
+
+from fairlead.config import kinds
+from fairlead.config.kinds import AnyKind, one_of, seconds, size, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One variable and what there is to say about it."""
+
+    variable: str
+    default: str
+    """The text that would set the default; words in parentheses where no text would."""
+    meaning: str
+    kind: AnyKind
+    aliases: tuple[str, ...] = ()
+    """Other names, read when `variable` itself is set nowhere."""
+    is_file_allowed: bool = True
+    """Whether `<variable>_FILE` may name a file that holds the value."""
+
+    @property
+    def field(self) -> str:
+        """`FAIRLEAD_LOG_LEVEL` → `log_level`: its place in the settings."""
+        return self.variable.removeprefix("FAIRLEAD_").lower()
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether `default` could be written behind the variable."""
+        return not self.default.startswith("(")
+
+    @property
+    def example(self) -> str:
+        return self.default if self.is_literal else self.kind.example
+
+
+_MIB = 1024 * 1024
+_DAY_S = 86_400.0
+_TINY_S = 0.001
+"""Zero would be no limit in some libraries and an instant failure in others: where it makes no sense it is refused."""
+
+_LISTENER = (
+    Setting("FAIRLEAD_HOST", "127.0.0.1", "Address to listen on", kinds.HOST, ("HOST",)),
+    Setting("FAIRLEAD_PORT", "8420", "Port to listen on; 0 takes any free one", whole(0, 65535), ("PORT",)),
+    Setting("FAIRLEAD_WORKERS", "(CPU count)", "Worker processes", whole(1, 1024, "4"), ("WEB_CONCURRENCY",)),
+    Setting(
+        "FAIRLEAD_DRAIN_DELAY_S",
+        "5",
+        "Seconds that new requests are still served after SIGTERM, while load balancers notice (0 on a terminal)",
+        seconds(0, 3600),
+    ),
+    Setting(
+        "FAIRLEAD_DRAIN_TIMEOUT_S",
+        "300",
+        "Seconds that open streams may then take to finish (2 on a terminal)",
+        seconds(0, _DAY_S),
+    ),
+)
+_STATE = (
+    Setting(
+        "FAIRLEAD_REDIS_URL",
+        "(embedded)",
+        "Shared state: a redis, rediss, unix, redis+sentinel or redis+cluster URL",
+        kinds.REDIS_URL,
+        ("REDIS_URL",),
+    ),
+    Setting(
+        "FAIRLEAD_DATA_DIR",
+        "(~/.local/state/fairlead)",
+        "Directory of the embedded store and the generated admin key",
+        kinds.PATH,
+    ),
+    Setting(
+        "FAIRLEAD_CONFIG",
+        "(none)",
+        "TOML file with the same settings in lower case: port = 8420, [timeout] connect_s = 5, [providers.mine] …",
+        kinds.PATH,
+        # FAIRLEAD_CONFIG_FILE would be read as "the file with the settings", not as "the file with its path".
+        is_file_allowed=False,
+    ),
+    Setting(
+        "FAIRLEAD_CATALOG",
+        "(built in)",
+        "TOML or JSON file over the built-in catalogue: models, capabilities, prices, endpoints",
+        kinds.PATH,
+    ),
+)
+_ACCESS = (
+    Setting(
+        "FAIRLEAD_ADMIN_KEY",
+        "(generated)",
+        "Management key and console login; without one, one is generated and printed once",
+        kinds.SECRET,
+    ),
+    Setting(
+        "FAIRLEAD_API_KEYS",
+        "(none)",
+        "Static inference keys, comma-separated, beside those in the store",
+        kinds.SECRETS,
+    ),
+    Setting(
+        "FAIRLEAD_TRUSTED_PROXIES",
+        "127.0.0.0/8,::1/128",
+        "Networks whose Forwarded and X-Forwarded-* headers count, or none",
+        kinds.NETWORKS,
+    ),
+)
+_ROUTING = (
+    Setting(
+        "FAIRLEAD_DEMO",
+        "auto",
+        "Simulated providers; auto: when no real one is configured and the listener is on loopback",
+        one_of("auto", "on", "off"),
+    ),
+    Setting("FAIRLEAD_AUTO_ROUTING", "on", "Whether the auto-routing switch starts on", kinds.SWITCH),
+    Setting("FAIRLEAD_MAX_ATTEMPTS", "4", "Tries per request, over different endpoints", whole(1, 32)),
+    Setting("FAIRLEAD_TIMEOUT_CONNECT_S", "5", "Seconds an attempt may take to connect", seconds(_TINY_S, 600)),
+    Setting(
+        "FAIRLEAD_TIMEOUT_FIRST_BYTE_S",
+        "12",
+        "Seconds an attempt may take to the first content",
+        seconds(_TINY_S, _DAY_S),
+    ),
+    Setting("FAIRLEAD_TIMEOUT_IDLE_S", "60", "Seconds between two pieces of a reply", seconds(_TINY_S, _DAY_S)),
+    Setting("FAIRLEAD_TIMEOUT_TOTAL_S", "900", "Seconds the whole exchange may take", seconds(_TINY_S, _DAY_S)),
+    Setting("FAIRLEAD_PROBE_MIN_S", "1", "Seconds from an ejection to the first probe", seconds(_TINY_S, 3600)),
+    Setting("FAIRLEAD_PROBE_MAX_S", "60", "Longest back-off between probes, in seconds", seconds(_TINY_S, _DAY_S)),
+)
+_LIMITS = (
+    Setting("FAIRLEAD_MAX_BODY_BYTES", "32MiB", "Largest request body; 413 above", size(1024, 1024 * _MIB)),
+    Setting("FAIRLEAD_MAX_HEADER_BYTES", "64KiB", "Largest request head; 431 above", size(1024, 16 * _MIB)),
+    Setting("FAIRLEAD_MAX_HEADERS", "200", "Most headers of a request; 431 above", whole(10, 10_000)),
+    Setting(
+        "FAIRLEAD_RECEIVE_TIMEOUT_S",
+        "30",
+        "Seconds to receive the head of a request, and between two pieces of its body",
+        seconds(_TINY_S, 3600),
+    ),
+    Setting(
+        "FAIRLEAD_KEEP_ALIVE_S",
+        "75",
+        "Seconds an idle connection of a caller is kept; more than the load balancer's own limit, commonly 60",
+        seconds(0, _DAY_S),
+    ),
+)
+_UPSTREAM = (
+    Setting(
+        "FAIRLEAD_UPSTREAM_MAX_CONNECTIONS", "1000", "Most connections of a worker to one origin", whole(1, 1_000_000)
+    ),
+    Setting(
+        "FAIRLEAD_UPSTREAM_KEEP_ALIVE_S", "50", "Seconds an idle connection to a provider is kept", seconds(0, _DAY_S)
+    ),
+    Setting(
+        "FAIRLEAD_UPSTREAM_MAX_AGE_S",
+        "300",
+        "Seconds after which a connection to a provider is replaced, so that changes of DNS are followed",
+        seconds(1, _DAY_S),
+    ),
+    Setting(
+        "FAIRLEAD_DISCOVERY_INTERVAL_S",
+        "3600",
+        "Seconds between two looks at which models the providers serve",
+        seconds(1, 30 * _DAY_S),
+    ),
+    Setting("HTTPS_PROXY", "(none)", "HTTP proxy to https:// providers", kinds.PROXY_URL, ("https_proxy",)),
+    Setting("HTTP_PROXY", "(none)", "HTTP proxy to http:// providers", kinds.PROXY_URL, ("http_proxy",)),
+    Setting("ALL_PROXY", "(none)", "HTTP proxy where the two are not set", kinds.FALLBACK_PROXY_URL, ("all_proxy",)),
+    Setting("NO_PROXY", "(none)", "Hosts reached without a proxy, comma-separated", kinds.WORDS, ("no_proxy",)),
+    Setting(
+        "SSL_CERT_FILE",
+        "(system)",
+        "PEM file of the certificate authorities that providers are checked against",
+        kinds.PATH,
+        is_file_allowed=False,
+    ),
+)
+_OUTPUT = (
+    Setting("FAIRLEAD_LOG_FORMAT", "auto", "auto: text on a terminal, else JSON", one_of("auto", "json", "text")),
+    Setting("FAIRLEAD_LOG_LEVEL", "info", "Least level logged", one_of("debug", "info", "warning", "error")),
+    Setting("NO_COLOR", "(none)", "Set to anything: no colour", kinds.PRESENCE, is_file_allowed=False),
+    Setting("FORCE_COLOR", "(none)", "Set: colour without a terminal too", kinds.FORCE, is_file_allowed=False),
+)
+
+GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
+    ("Listener", _LISTENER),
+    ("State", _STATE),
+    ("Access", _ACCESS),
+    ("Routing", _ROUTING),
+    ("Limits on callers", _LIMITS),
+    ("Connections to providers", _UPSTREAM),
+    ("Output", _OUTPUT),
+)
+"""The settings under the headings that people read them by."""
+
+SETTINGS: tuple[Setting, ...] = tuple(setting for _, group in GROUPS for setting in group)
