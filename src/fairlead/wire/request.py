@@ -1,0 +1,185 @@
+"""The body of a chat request: decoded once and only as far as routing needs, changed only where it must be.
+
+`ChatRequest.parse` reads the top level of the object; the values of `messages`, `tools` and whatever else is not ours
+stay raw bytes that nobody looks at. `spliced` returns the client's own bytes with single members replaced or added:
+big integers, key order, white space and escapes arrive upstream as they were sent.
+"""
+
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from fairlead.errors import ApiError
+
+Buffer = bytes | memoryview
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Possessive: without it a name of 8 MB took 600 MB to match.
+_MEMBER_NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"((?:[^"\\]++|\\.)*+)"[ \t\n\r]*:[ \t\n\r]*')
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OBJECT_END = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*\Z")
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class RoutingFields(msgspec.Struct):
+    """The members that routing reads. Types are checked here; everything else is the provider's business."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+_OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+_ROUTING = msgspec.json.Decoder(RoutingFields)
+_ROUTING_NAMES = RoutingFields.__struct_fields__
+
+
+class ChatRequest:
+    """One chat completion request as it came in."""
+
+    __slots__ = ("_members", "fields", "model", "raw")
+
+    def __init__(self, raw: bytes, members: dict[str, msgspec.Raw], fields: RoutingFields, model: str) -> None:
+        self.raw = raw
+        self.fields = fields
+        self.model = model
+        self._members = members
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "ChatRequest":
+        """Decode the top level of `raw`. Raises ApiError 400 that names what is wrong."""
+        try:
+            members = _MEMBERS.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _unreadable(raw, error) from None
+        parts = [b'"%s":%b' % (name.encode(), members[name]) for name in _ROUTING_NAMES if name in members]
+        try:
+            fields = _ROUTING.decode(b"{%b}" % b",".join(parts))
+        except msgspec.DecodeError as error:
+            raise _wrong_field(str(error)) from None
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise _unreadable(raw, error) from None
+        if not fields.model:
+            raise ApiError(400, "'model' is required: name a model, for example one of GET /v1/models", param="model")
+        if "messages" not in members:
+            raise ApiError(400, "'messages' is required: a list of chat messages", param="messages")
+        if memoryview(members["messages"])[0] != ord("["):
+            raise ApiError(400, "'messages' must be a list of chat messages", param="messages")
+        return cls(raw, members, fields, fields.model)
+
+    @property
+    def is_stream(self) -> bool:
+        return self.fields.stream is True
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """What the caller allows the reply to cost, or None."""
+        return self.fields.max_completion_tokens or self.fields.max_tokens
+
+    def upstream_edits(self, model_json: bytes, *, wants_usage: bool) -> dict[str, bytes]:
+        """Return what must differ upstream: the model's name and, if `wants_usage`, a stream that ends with usage."""
+        edits = {"model": model_json}
+        if wants_usage and self.is_stream:
+            options = self.fields.stream_options
+            if options is None or options.include_usage is not True:
+                try:
+                    edits["stream_options"] = _with_usage(self._members.get("stream_options"))
+                except (UnicodeDecodeError, RecursionError) as error:  # in members that `parse` had no need to look at
+                    raise _unreadable(self.raw, error) from None
+        return edits
+
+    def spliced(self, edits: Mapping[str, bytes]) -> list[Buffer]:
+        """Return the body in parts, with the members of `edits` (name → JSON) replaced, or added at the end.
+
+        The decoder has told the names and values, so the walk only finds each of them where the last one ended: its
+        cost depends on the number of members, not on what is in them (but for comparing the bytes, 0.1 ms for 4 MB).
+        Raises ApiError 400 for a body that names a member twice, since then no one can know which one counts.
+        """
+        raw = self.raw
+        view = memoryview(raw)
+        parts: list[Buffer] = []
+        kept_from, position, missing, opening = 0, 0, dict(edits), b"{"
+        for name, member in self._members.items():
+            value = memoryview(member)
+            plain = b'%b"%b":' % (opening, name.encode())
+            start = position + len(plain)
+            # The way most clients write it; four times as fast as the pattern.
+            if not (raw.startswith(plain, position) and raw.startswith(value, start)):
+                start = _value_start(raw, position, name, value)
+            position = start + len(value)
+            if name in missing:
+                parts += (view[kept_from:start], missing.pop(name))
+                kept_from = position
+            opening = b","
+        if _OBJECT_END.match(raw, position) is None:
+            raise _repeated(_MEMBER_NAME.match(raw, position))
+        if missing:
+            parts += (view[kept_from:position], *(b',"%b":%b' % (name.encode(), missing[name]) for name in missing))
+            kept_from = position
+        parts.append(view[kept_from:])
+        return parts
+
+
+def _value_start(raw: bytes, position: int, name: str, value: memoryview) -> int:
+    """Return where `value` starts, whose member `name` is the next one after `position`.
+
+    The decoder keeps the last value of a repeated name at the place of the first. Such a value is found here by not
+    standing where it should: comparing lengths would not do, since the walk could then come to rest inside a value.
+    """
+    found = _MEMBER_NAME.match(raw, position)
+    if found is None or _text(found[1]) != name or not raw.startswith(value, found.end()):
+        raise _repeated(found)
+    return found.end()
+
+
+def body_bytes(parts: Sequence[Buffer]) -> int:
+    """Length of a body in parts."""
+    return sum(map(len, parts))
+
+
+def _text(name: bytes) -> str:
+    return str(msgspec.json.decode(b'"%b"' % name)) if b"\\" in name else name.decode()
+
+
+def _with_usage(options: msgspec.Raw | None) -> bytes:
+    if options is None:
+        return b'{"include_usage":true}'
+    members = _OPTIONS.decode(options) or {}
+    return msgspec.json.encode({**members, "include_usage": True})
+
+
+def _unreadable(raw: bytes, error: Exception) -> ApiError:
+    if not raw.strip():
+        return ApiError(400, "The request body is empty: send a JSON object")
+    if raw.startswith(_BYTE_ORDER_MARKS):
+        return ApiError(400, "The request body starts with a byte order mark: send UTF-8 without one")
+    if isinstance(error, UnicodeDecodeError):
+        return ApiError(400, f"The request body is not valid UTF-8: {error.reason}")
+    if isinstance(error, RecursionError):
+        return ApiError(400, "The request body is nested too deeply")
+    if isinstance(error, msgspec.ValidationError):
+        return ApiError(400, "The request body must be a JSON object")
+    return ApiError(400, f"The request body is not valid JSON: {error}")
+
+
+_FIELD_ERROR = re.compile(r"^(?P<what>.*?)(?: - at `\$\.(?P<path>[\w.]+)`)?$")
+
+
+def _wrong_field(message: str) -> ApiError:
+    found = _FIELD_ERROR.match(message)
+    path = found["path"] if found else None
+    what = found["what"] if found else message
+    return ApiError(400, f"'{path}' is wrong: {what}" if path else f"The request body is wrong: {what}", param=path)
+
+
+def _repeated(found: re.Match[bytes] | None) -> ApiError:
+    name = _text(found[1])[:100] if found else None
+    which = "a member" if name is None else f"{name!r}"
+    return ApiError(400, f"The request body names {which} more than once: send each member once", param=name)
