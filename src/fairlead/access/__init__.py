@@ -1,0 +1,1 @@
+"""Who may ask. Pure: where keys are stored is `store`'s business."""
