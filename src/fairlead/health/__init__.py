@@ -1,0 +1,1 @@
+"""What we learned about endpoints. Pure: time is an argument."""
