@@ -1,0 +1,1 @@
+"""Who could serve this request, and in which order to ask. Pure."""
