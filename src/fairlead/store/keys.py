@@ -1,0 +1,191 @@
+"""API keys in Redis, and the worker's memory of them.
+
+    fl:1:key:{<sha256>}   hash: name, label, created, disabled
+    fl:1:keys             set of all hashes
+    fl:1:keys:changed     channel: the hash of a key that was changed or deleted
+
+A worker that has seen a key does not ask again: changes are pushed. While Redis is away what is remembered goes on
+working; when the subscription stands again, everything is looked up anew at its next use, since changes may have been
+missed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Iterable
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from fairlead.access.admit import refuse_unknown
+from fairlead.access.keys import ApiKey, is_well_formed, key_hash
+from fairlead.errors import ApiError
+from fairlead.store import PREFIX
+from fairlead.store.redis import Client
+
+CHANGED = f"{PREFIX}keys:changed"
+ALL = f"{PREFIX}keys"
+
+MAX_REMEMBERED = 100_000
+"""Keys in a worker's memory, some 50 MB at the most; beyond it all are forgotten at once and looked up anew."""
+MAX_STRANGERS = 10_000
+"""Well-formed keys that the store does not know, remembered so that a client that insists costs no more look-ups."""
+RESUBSCRIBE_S = 1.0
+QUIET_S = 30.0
+"""Without a message the subscription is tried with a ping; without an answer for as long again it is taken for dead
+(a firewall that has forgotten it says nothing), and changes would be missed."""
+
+# Change and news of it in one step: were whoever makes the change to die in between, every worker would go on with
+# what it remembers. A key that is gone stays gone: HSET alone would make a new one, without a name, that works.
+_SET_DISABLED = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('HSET', KEYS[1], 'disabled', ARGV[1])
+    redis.call('PUBLISH', ARGV[2], ARGV[3])
+end"""
+_DELETE = "redis.call('DEL', KEYS[1]) redis.call('PUBLISH', ARGV[1], ARGV[2])"
+
+
+def _key(digest: str) -> str:
+    return f"{PREFIX}key:{{{digest}}}"
+
+
+class KeyStore:
+    """Create, list and change stored keys. Every method raises redis' RedisError when Redis is away."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def add(self, key: ApiKey) -> None:
+        await self._client.sadd(ALL, key.hash)  # first: a key that works can always be found in the list
+        await self._client.hset(_key(key.hash), mapping=_to_hash(key))
+        await self._client.publish(CHANGED, key.hash)
+
+    async def get(self, digest: str) -> ApiKey | None:
+        found = await self._client.hgetall(_key(digest))
+        return _from_hash(digest, found) if found else None
+
+    async def list(self) -> list[ApiKey]:
+        """All keys, oldest first."""
+        digests = [bytes(digest).decode() for digest in cast(set[bytes], await self._client.smembers(ALL))]
+        found = [await self.get(digest) for digest in digests]
+        return sorted((key for key in found if key is not None), key=lambda key: (key.created, key.hash))
+
+    async def count(self) -> int:
+        return int(await self._client.scard(ALL))
+
+    async def set_disabled(self, digest: str, is_disabled: bool) -> None:
+        """Change a key; one that does not exist is left so."""
+        await self._eval(_SET_DISABLED, digest, str(int(is_disabled)), CHANGED, digest)
+
+    async def delete(self, digest: str) -> None:
+        await self._eval(_DELETE, digest, CHANGED, digest)
+        await self._client.srem(ALL, digest)
+
+    async def _eval(self, script: str, digest: str, *arguments: str) -> None:
+        await cast(Awaitable[object], self._client.eval(script, 1, _key(digest), *arguments))
+
+
+def _to_hash(key: ApiKey) -> Any:
+    return {"name": key.name, "label": key.label, "created": key.created, "disabled": int(key.is_disabled)}
+
+
+def _from_hash(digest: str, found: Any) -> ApiKey:
+    return ApiKey(
+        hash=digest,
+        name=found.get(b"name", b"").decode(),
+        label=found.get(b"label", b"").decode(),
+        created=int(found.get(b"created", 0)),
+        is_disabled=found.get(b"disabled") == b"1",
+    )
+
+
+class KeyRing:
+    """The keys that this worker knows. `find` is on the hot path; it asks Redis only for a key never seen before."""
+
+    def __init__(self, store: KeyStore, fixed: Iterable[ApiKey]) -> None:
+        self._store = store
+        self._fixed = {key.hash: key for key in fixed}
+        self._known: dict[str, ApiKey] = {}
+        self._stale: dict[str, ApiKey] = {}
+        self._strangers: set[str] = set()
+        self._changes = 0
+        """Counts what was pushed: an answer that may be older than the last of it is not remembered."""
+
+    def find(self, token: bytes) -> ApiKey | None:
+        """Return the key if this worker knows it."""
+        digest = key_hash(token)
+        return self._fixed.get(digest) or self._known.get(digest)
+
+    async def look_up(self, token: bytes) -> ApiKey:
+        """Find a key that `find` does not know.
+
+        Raises ApiError: 401 if there is no such key, 503 if Redis is away and the key has never been seen here.
+        """
+        digest = key_hash(token)
+        if not is_well_formed(token) or digest in self._strangers:
+            raise refuse_unknown(token)
+        changes = self._changes
+        try:
+            key = await self._store.get(digest)
+        except (RedisError, OSError) as error:
+            if digest in self._stale:
+                return self._stale[digest]
+            raise ApiError(
+                503,
+                "The key store cannot be reached, and this key has not been seen here before. Try again shortly",
+                error_type="server",
+                headers={"retry-after": "1"},
+            ) from error
+        if changes == self._changes:
+            self._remember(digest, key)
+        if key is None:
+            raise refuse_unknown(token)
+        return key
+
+    def _remember(self, digest: str, key: ApiKey | None) -> None:
+        self._stale.pop(digest, None)
+        if key is None:
+            if len(self._strangers) >= MAX_STRANGERS:
+                self._strangers.clear()
+            self._strangers.add(digest)
+            return
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        self._known[digest] = key
+
+    def forget(self, digest: str) -> None:
+        """A key has changed."""
+        self._changes += 1
+        self._known.pop(digest, None)
+        self._stale.pop(digest, None)
+        self._strangers.discard(digest)
+
+    def distrust_all(self) -> None:
+        """Changes may have been missed: look every key up at its next use."""
+        self._changes += 1
+        self._stale.update(self._known)
+        self._known.clear()
+        self._strangers.clear()
+
+    async def follow(self, client: Client) -> None:
+        """Apply pushed changes for ever. Run as a background task."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                await self._follow_once(cast(Redis, client))
+            await asyncio.sleep(RESUBSCRIBE_S)
+
+    async def _follow_once(self, client: Redis) -> None:
+        async with client.pubsub(ignore_subscribe_messages=False) as changes:
+            await changes.subscribe(CHANGED)
+            is_asked = False
+            while True:
+                message = await changes.get_message(timeout=QUIET_S)
+                if message is None and is_asked:
+                    return
+                if message is None:
+                    await changes.ping()
+                elif message["type"] == "subscribe":
+                    self.distrust_all()  # whatever changed before this moment may have been missed
+                elif message["type"] == "message":
+                    self.forget(message["data"].decode("ascii", "replace"))
+                is_asked = message is None

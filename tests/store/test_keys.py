@@ -1,0 +1,368 @@
+import asyncio
+import contextlib
+import dataclasses
+
+import pytest
+from redis.exceptions import RedisError
+
+from fairlead.access.keys import from_token, generate, key_hash
+from fairlead.errors import ApiError
+from fairlead.store import keys as store_keys
+from fairlead.store.keys import ALL, CHANGED, KeyRing, KeyStore
+from fairlead.store.redis import connect
+from fairlead.tasks import Tasks
+from harness.valkey import Valkey
+
+pytestmark = pytest.mark.anyio
+
+TIME_LIMIT_S = 10
+
+
+@pytest.fixture
+async def client(redis_url):
+    client = connect(redis_url)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def valkey():
+    """A server that may die."""
+    server = Valkey().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(store_keys, "RESUBSCRIBE_S", 0.01)
+
+
+class WatchedRing(KeyRing):
+    """Tells what reached it, so that a test can wait for it."""
+
+    def __init__(self, store, fixed=()):
+        super().__init__(store, fixed)
+        self._news = asyncio.Queue()
+
+    def forget(self, digest):
+        super().forget(digest)
+        self._news.put_nowait(digest)
+
+    def distrust_all(self):
+        super().distrust_all()
+        self._news.put_nowait("all")
+
+    async def _follow_once(self, client):
+        self._news.put_nowait("subscribing")
+        await super()._follow_once(client)
+
+    async def until(self, news):
+        async with asyncio.timeout(TIME_LIMIT_S):
+            while await self._news.get() != news:
+                pass
+
+
+@contextlib.asynccontextmanager
+async def following(ring, client):
+    """The ring with its subscription standing."""
+    faults = []
+    tasks = Tasks(lambda name, error: faults.append(error))
+    tasks.start("follow", ring.follow(client))
+    try:
+        await ring.until("all")
+        yield
+    finally:
+        await tasks.close()
+    assert not faults
+
+
+async def new_key(client, name="mine", created=1):
+    token = generate()
+    key = from_token(token, name, created)
+    await KeyStore(client).add(key)
+    return token.encode(), key
+
+
+async def refusal(ring, token):
+    async with asyncio.timeout(TIME_LIMIT_S):
+        with pytest.raises(ApiError) as caught:
+            await ring.look_up(token)
+    return caught.value
+
+
+async def look_ups(client):
+    """How often the server was asked for a key."""
+    stats = await client.info("commandstats")
+    return stats.get("cmdstat_hgetall", {}).get("calls", 0)
+
+
+class TestStore:
+    async def test_a_key_comes_back_as_it_was(self, client):
+        _, key = await new_key(client, "für Jürgen", 1_700_000_000)
+        assert await KeyStore(client).get(key.hash) == key
+
+    async def test_the_key_itself_is_nowhere(self, client):
+        token, key = await new_key(client)
+        names = sorted(await client.keys("*"))
+        assert names == [b"fl:1:key:{%b}" % key.hash.encode(), ALL.encode()]
+        stored = [*names, *(await client.hgetall(names[0])).values(), *await client.smembers(names[1])]
+        assert not any(token[12:-3] in value for value in stored)
+
+    async def test_list_is_oldest_first(self, client):
+        store = KeyStore(client)
+        assert await store.list() == []
+        added = [(await new_key(client, f"k{n}", created))[1] for n, created in enumerate([3, 1, 2])]
+        assert await store.list() == [added[1], added[2], added[0]]
+        assert await store.count() == 3
+
+    async def test_disable_and_enable(self, client):
+        _, key = await new_key(client)
+        store = KeyStore(client)
+        await store.set_disabled(key.hash, True)
+        assert await store.get(key.hash) == dataclasses.replace(key, is_disabled=True)
+        await store.set_disabled(key.hash, False)
+        assert await store.get(key.hash) == key
+
+    async def test_delete(self, client):
+        _, key = await new_key(client)
+        _, other = await new_key(client)
+        store = KeyStore(client)
+        await store.delete(key.hash)
+        await store.delete(key.hash)
+        assert await store.get(key.hash) is None
+        assert await store.list() == [other]
+
+    async def test_a_deleted_key_cannot_be_brought_back(self, client):
+        """Enabling one that a fellow administrator had just deleted made a key without a name that worked."""
+        token, key = await new_key(client)
+        store = KeyStore(client)
+        await store.delete(key.hash)
+        await store.set_disabled(key.hash, False)
+        assert await store.get(key.hash) is None
+        assert (await refusal(KeyRing(store, []), token)).status == 401
+
+    async def test_every_change_is_told(self, client):
+        store = KeyStore(client)
+        async with client.pubsub(ignore_subscribe_messages=True) as news:
+            await news.subscribe(CHANGED)
+            assert await news.get_message(timeout=TIME_LIMIT_S) is None  # the subscription
+            _, key = await new_key(client)
+            await store.set_disabled(key.hash, True)
+            await store.delete(key.hash)
+            told = [await news.get_message(timeout=TIME_LIMIT_S) for _ in range(3)]
+        assert [message["data"] for message in told] == [key.hash.encode()] * 3
+
+    async def test_away(self, valkey):
+        client = connect(valkey.url)
+        valkey.kill()
+        store = KeyStore(client)
+        for call in (store.list(), store.count(), store.get("h"), store.delete("h"), store.set_disabled("h", True)):
+            with pytest.raises(RedisError):
+                await call
+        await client.aclose()
+
+
+class TestRing:
+    async def test_fixed_keys_need_no_store(self):
+        key = from_token("sk-static-0123456789", "static")
+        ring = KeyRing(KeyStore(connect("unix:///nowhere.sock")), [key])
+        assert ring.find(b"sk-static-0123456789") is key
+        assert ring.find(b"sk-static-012345678") is None
+
+    async def test_a_key_is_asked_for_once(self, client):
+        token, key = await new_key(client)
+        ring = KeyRing(KeyStore(client), [])
+        assert ring.find(token) is None
+        assert await ring.look_up(token) == key
+        before = await look_ups(client)
+        assert [ring.find(token) for _ in range(100)] == [key] * 100
+        assert await look_ups(client) == before
+
+    async def test_a_burst_of_new_keys_is_served(self, client):
+        """Beyond sixteen at once, valid keys were refused for want of a connection."""
+        added = [await new_key(client) for _ in range(200)]
+        ring = KeyRing(KeyStore(client), [])
+        found = await asyncio.gather(*(ring.look_up(token) for token, _ in added))
+        assert found == [key for _, key in added]
+
+    async def test_junk_does_not_reach_the_store(self, client):
+        ring = KeyRing(KeyStore(client), [])
+        before = await look_ups(client)
+        token = generate()
+        for n in range(300):
+            for junk in (
+                b"sk-%d" % n,
+                b"sk-proj-" + b"x" * n,
+                token[:-n].encode() if n else b"",
+                token.encode() + b"0",
+            ):
+                error = await refusal(ring, junk)
+                assert (error.status, error.error_type) == (401, "authentication")
+        assert await look_ups(client) == before
+
+    async def test_a_stranger_that_insists_is_asked_for_once(self, client):
+        ring = KeyRing(KeyStore(client), [])
+        before = await look_ups(client)
+        token = generate().encode()
+        for _ in range(50):
+            assert (await refusal(ring, token)).status == 401
+        assert await look_ups(client) == before + 1
+
+    async def test_memory_of_strangers_is_bounded(self, client, monkeypatch):
+        monkeypatch.setattr(store_keys, "MAX_STRANGERS", 5)
+        ring = KeyRing(KeyStore(client), [])
+        for _ in range(23):
+            await refusal(ring, generate().encode())
+            assert len(ring._strangers) <= 5
+
+    async def test_memory_of_keys_is_bounded(self, client, monkeypatch):
+        monkeypatch.setattr(store_keys, "MAX_REMEMBERED", 5)
+        ring = KeyRing(KeyStore(client), [])
+        added = [await new_key(client) for _ in range(12)]
+        for token, key in added + added:
+            assert await ring.look_up(token) == key
+            assert len(ring._known) <= 5
+
+    async def test_a_change_during_a_look_up_is_not_lost(self, client):
+        """The answer was on its way when the key was disabled: it may be given, but not remembered."""
+        token, key = await new_key(client)
+
+        class Overtaken(KeyStore):
+            async def get(self, digest):
+                found = await super().get(digest)
+                await super().set_disabled(digest, True)
+                ring.forget(digest)
+                return found
+
+        ring = KeyRing(Overtaken(client), [])
+        assert await ring.look_up(token) == key
+        assert ring.find(token) is None
+
+    async def test_a_key_made_during_a_look_up_is_no_stranger(self, client):
+        token = generate().encode()
+
+        class Overtaken(KeyStore):
+            async def get(self, digest):
+                found = await super().get(digest)
+                ring.distrust_all()
+                return found
+
+        ring = KeyRing(Overtaken(client), [])
+        await refusal(ring, token)
+        assert not ring._strangers
+
+
+class TestPush:
+    async def test_changes_reach_the_ring(self, client):
+        token, key = await new_key(client)
+        store = KeyStore(client)
+        ring = WatchedRing(store)
+        async with following(ring, client):
+            assert await ring.look_up(token) == key
+            await store.set_disabled(key.hash, True)
+            await ring.until(key.hash)
+            assert ring.find(token) is None
+            assert (await ring.look_up(token)).is_disabled
+            await store.delete(key.hash)
+            await ring.until(key.hash)
+            assert (await refusal(ring, token)).status == 401
+            await store.add(key)
+            await ring.until(key.hash)
+            assert await ring.look_up(token) == key
+
+    async def test_others_stay_remembered(self, client):
+        (token, key), (_, other) = await new_key(client), await new_key(client)
+        ring = WatchedRing(KeyStore(client))
+        async with following(ring, client):
+            await ring.look_up(token)
+            await KeyStore(client).delete(other.hash)
+            await ring.until(other.hash)
+            assert ring.find(token) == key
+
+    async def test_nonsense_on_the_channel_does_no_harm(self, client):
+        token, key = await new_key(client)
+        ring = WatchedRing(KeyStore(client))
+        async with following(ring, client):
+            await ring.look_up(token)
+            await client.publish(CHANGED, b"\xff\xfe")
+            await ring.until("\ufffd\ufffd")
+            assert ring.find(token) == key
+
+    async def test_a_quiet_subscription_stays(self, client, monkeypatch):
+        monkeypatch.setattr(store_keys, "QUIET_S", 0.05)
+        token, key = await new_key(client)
+        store = KeyStore(client)
+        ring = WatchedRing(store)
+        before = (await client.info("commandstats")).get("cmdstat_ping", {}).get("calls", 0)
+        async with following(ring, client), asyncio.timeout(TIME_LIMIT_S):
+            while (await client.info("commandstats")).get("cmdstat_ping", {}).get("calls", 0) < before + 3:
+                await asyncio.sleep(0.01)
+            await ring.look_up(token)
+            await store.delete(key.hash)
+            await ring.until(key.hash)
+            assert ring.find(token) is None
+
+
+class TestOutage:
+    async def test_what_is_known_goes_on_and_what_is_not_is_told_at_once(self, valkey):
+        client = connect(valkey.url)
+        token, key = await new_key(client)
+        unseen, _ = await new_key(client)
+        ring = WatchedRing(KeyStore(client))
+        async with following(ring, client):
+            await ring.look_up(token)
+            valkey.kill()
+            await ring.until("subscribing")
+            assert ring.find(token) == key
+            error = await refusal(ring, unseen)
+            assert (error.status, error.error_type, error.headers) == (503, "server", {"retry-after": "1"})
+            assert (await refusal(ring, b"sk-junk")).status == 401
+        await client.aclose()
+
+    async def test_back_again_changes_are_seen(self, valkey):
+        client = connect(valkey.url)
+        token, key = await new_key(client)
+        store = KeyStore(client)
+        ring = WatchedRing(store)
+        async with following(ring, client):
+            await ring.look_up(token)
+            valkey.kill()
+            await ring.until("subscribing")
+            assert ring.find(token) == key
+            valkey.start()
+            await store.add(dataclasses.replace(key, is_disabled=True))
+            await ring.until("all")
+            assert ring.find(token) is None
+            assert (await ring.look_up(token)).is_disabled
+        await client.aclose()
+
+    async def test_away_again_before_a_key_was_looked_up_anew(self, valkey):
+        client = connect(valkey.url)
+        token, key = await new_key(client)
+        ring = KeyRing(KeyStore(client), [])
+        await ring.look_up(token)
+        ring.distrust_all()
+        valkey.kill()
+        assert await ring.look_up(token) == key
+        ring.forget(key_hash(token))
+        assert (await refusal(ring, token)).status == 503
+        await client.aclose()
+
+    async def test_a_server_that_answers_nothing(self, valkey, monkeypatch):
+        """The connection stands, as it does behind a firewall that has forgotten it; no error ever comes of it."""
+        monkeypatch.setattr(store_keys, "QUIET_S", 0.05)
+        client = connect(valkey.url)
+        token, key = await new_key(client)
+        ring = WatchedRing(KeyStore(client))
+        async with following(ring, client):
+            await ring.look_up(token)
+            valkey.freeze()
+            await ring.until("subscribing")
+            assert ring.find(token) == key
+            assert (await refusal(ring, generate().encode())).status == 503
+            valkey.thaw()
+            await ring.until("all")
+            assert await ring.look_up(token) == key
+        await client.aclose()
