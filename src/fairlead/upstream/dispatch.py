@@ -1,0 +1,110 @@
+"""An endpoint made ready to be asked: everything of a request that does not depend on the request.
+
+Built once per catalogue snapshot, so that the hot path only joins bytes. Provider credentials live here, in the head.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+
+from fairlead import __version__
+from fairlead.catalog.model import Catalog, Endpoint, Provider
+from fairlead.errors import ConfigError
+from fairlead.upstream.origin import Origin, Proxy, Target, is_proxied
+
+Headers = list[tuple[bytes, bytes]]
+
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_WRITTEN_HERE = frozenset(("connection", "content-length", "host", "transfer-encoding"))
+"""A second one would change where a request goes or where it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRule:
+    """Which tunnels are used: `proxy` for TLS origins, except those that `no_proxy` names."""
+
+    proxy: Proxy | None = None
+    no_proxy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """How to reach one endpoint."""
+
+    endpoint: Endpoint
+    origin: Origin
+    head: bytes
+    """Request line and fixed headers, without the closing empty line."""
+    model_json: bytes
+    """The provider's name of the model, as a JSON string."""
+    reply_headers: Headers
+    """What every reply from here tells the caller."""
+
+    def request_head(self, extra: bytes, body_bytes: int) -> bytes:
+        """Return the whole head; `extra` is further header lines, each ended by CR LF."""
+        return b"%b%bcontent-length: %d\r\n\r\n" % (self.head, extra, body_bytes)
+
+
+def dispatches(catalog: Catalog, rule: ProxyRule) -> Mapping[str, Dispatch]:
+    """Make every endpoint of `catalog` ready, by endpoint id. Raises ConfigError for what cannot be sent."""
+    heads: dict[str, tuple[Origin, bytes]] = {}
+    ready: dict[str, Dispatch] = {}
+    for endpoints in catalog.endpoints.values():
+        for endpoint in endpoints:
+            provider = endpoint.provider
+            if provider.slug not in heads:
+                heads[provider.slug] = _provider_head(provider, rule)
+            origin, head = heads[provider.slug]
+            ready[endpoint.id] = Dispatch(
+                endpoint, origin, head, orjson.dumps(endpoint.upstream_id), _reply_headers(endpoint)
+            )
+    return ready
+
+
+def _provider_head(provider: Provider, rule: ProxyRule) -> tuple[Origin, bytes]:
+    target = Target.parse(f"{provider.base_url}/chat/completions")
+    origin = target.origin
+    if rule.proxy is not None and is_proxied(origin.host, origin.port, rule.no_proxy):
+        target = Target.parse(f"{provider.base_url}/chat/completions", rule.proxy)
+    lines = [f"POST {quote(target.path, safe='/?&=%:@+,;~!$()*-._')} HTTP/1.1", f"host: {origin.authority}"]
+    headers = {
+        "content-type": "application/json",
+        "user-agent": f"fairlead/{__version__}",
+        **provider_headers(provider),
+    }
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return target.origin, ("\r\n".join(lines) + "\r\n").encode("ascii")
+
+
+def provider_headers(provider: Provider) -> dict[str, str]:
+    """Return what the provider's settings add to every request to it: its key, if it has one, and its headers.
+
+    Names are lower case. Raises ConfigError, without the value, for what no header can carry.
+    """
+    headers = {} if provider.api_key is None else {provider.auth_header.lower(): provider.api_key}
+    if "authorization" in headers:
+        headers["authorization"] = f"Bearer {provider.api_key}"
+    headers |= {name.lower(): value for name, value in provider.headers.items()}
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name in _WRITTEN_HERE:
+            raise ConfigError(f"provider {provider.slug}: {name!r} cannot be set as a header")
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigError(f"provider {provider.slug}: the value of {name} has characters no header can carry")
+    return headers
+
+
+def _reply_headers(endpoint: Endpoint) -> Headers:
+    headers = [
+        (b"x-fairlead-provider", _header_text(endpoint.provider.slug)),
+        (b"x-fairlead-model", _header_text(endpoint.model.id)),
+    ]
+    if endpoint.provider.is_demo:
+        headers.append((b"x-fairlead-demo", b"simulated reply, no model was asked"))
+    return headers
+
+
+def _header_text(value: str) -> bytes:
+    return quote(value, safe="/:@+,;~!$()*-._ ").encode()

@@ -1,0 +1,166 @@
+"""The reply to one request, from its reader's side.
+
+Bytes of the body are handed over as they arrive: `read` returns whatever has come since the last call, without regard
+to chunk or event borders, and never waits to collect more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from fairlead.errors import UpstreamError
+
+Headers = list[tuple[bytes, bytes]]
+
+HIGH_WATER_BYTES = 131_072
+"""Reading pauses when this much of a body waits for a slow caller; so this, plus one read of the socket (uvloop: up
+to 256 KiB), bounds the memory of a stalled stream."""
+
+
+class Source(Protocol):
+    """Where a reply comes from; in fact always a `Connection`."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def resume(self) -> None:
+        """The reader has caught up: take more from the socket."""
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+
+
+class Reply:
+    """What came back for one request. Made and filled by a `Connection`, owned by whoever reads it.
+
+    `status` and `headers` (names in lower case, order and repetition kept, trailers not among them) are there once
+    `head()` has returned. Bodies come as sent: a content-encoding is not undone.
+    """
+
+    __slots__ = (
+        "_arrived",
+        "_chunks",
+        "_connection",
+        "_error",
+        "_is_complete",
+        "_sink",
+        "_size",
+        "_waiter",
+        "body_bytes",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, connection: Source) -> None:
+        self._connection: Source | None = connection
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._sink: Callable[[bytes], bool] | None = None
+        self._error: UpstreamError | None = None
+        self._is_complete = False
+        self._arrived = False
+        self.status = 0
+        self.headers: Headers = []
+        self.body_bytes = 0
+        """Bytes of content received so far."""
+
+    async def head(self) -> None:
+        """Wait until status and headers are there. Raises UpstreamError; being cancelled closes the connection."""
+        while not self.status:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """Return what has arrived of the body since the last call; wait if nothing has; b"" at its end.
+
+        Raises UpstreamError, after everything that arrived before the fault has been returned. Being cancelled closes
+        the connection.
+        """
+        while not self._chunks:
+            if self._is_complete:
+                return b""
+            await self._wait()
+        return self._take()
+
+    async def forward(self, sink: Callable[[bytes], bool]) -> bytes:
+        """Hand content to `sink` in the very event that brings it: no task is woken for it.
+
+        Returns when `sink` has returned False, which stops reading until the next call, with b""; or at the end of the
+        reply, with what came together with it. Raises as `read` does. `sink` must not raise.
+        """
+        if not self._chunks and not self._is_complete:
+            self._sink = sink
+            if self._connection is not None:
+                self._connection.resume()
+            try:
+                await self._wait()
+            finally:
+                self._sink = None
+        return self._take()
+
+    def _take(self) -> bytes:
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        size, self._size = self._size, 0
+        if size > HIGH_WATER_BYTES and self._connection is not None:
+            self._connection.resume()
+        return data
+
+    def _arrive(self) -> bool:
+        """The connection has brought content, and more is to come. Returns whether to read on."""
+        self._arrived = True
+        if self._sink is None:
+            self._wake()
+            return self._size <= HIGH_WATER_BYTES
+        if self._sink(self._take()):
+            return True
+        self._sink = None
+        self._wake()
+        return False
+
+    def abort(self) -> None:
+        """Give up: unless the reply is complete, its connection is closed at once, so that the provider stops."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole reply has arrived (though perhaps not been read)."""
+        return self._is_complete
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the whole reply has arrived and been read."""
+        return self._is_complete and not self._chunks
+
+    def header(self, name: bytes) -> bytes:
+        """Return the value of the first header of that (lower-case) name, b"" when there is none."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return b""
+
+    async def _wait(self) -> None:
+        if self._connection is None:
+            assert self._error is not None  # a complete reply has nobody waiting
+            raise self._error
+        # Not `get_running_loop`: up to CPython 3.11 each call is a getpid, which is a system call.
+        self._waiter = self._connection.loop.create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _finish(self, error: UpstreamError | None) -> None:
+        """The connection's last word on this reply."""
+        self._connection = None
+        self._error = error
+        self._is_complete = error is None
+        self._wake()
