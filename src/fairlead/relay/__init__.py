@@ -1,0 +1,9 @@
+"""One exchange, first byte to last. Knows neither ASGI nor Redis.
+
+exchange.py    the story: plan → attempts → pump → settle
+attempts.py    ask one endpoint after another until one has content to give
+pump.py        content to the caller as it arrives
+tap.py         reads along: the end of the reply, where usage is
+settle.py      what an exchange cost
+downstream.py  the caller's side, as the relay sees it
+"""

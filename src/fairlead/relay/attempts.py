@@ -1,0 +1,223 @@
+"""Ask one endpoint after another until one has content to give.
+
+Until then the caller has been promised nothing, so a failure stays between us and the provider: it is judged, noted
+on the health board, and the next candidate is asked. A reply that is not streamed is held back until it is complete
+(or too large to hold), since that costs the caller no time and lets a reply that breaks off be asked for again.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fairlead import clock
+from fairlead.catalog.model import Endpoint, Provider
+from fairlead.errors import ApiError, UpstreamError
+from fairlead.health.board import EndpointHealth, HealthBoard
+from fairlead.health.outcome import GONE, Outcome, Verdict, judge_error, judge_status
+from fairlead.telemetry.record import AttemptRecord
+from fairlead.upstream.client import UpstreamClient
+from fairlead.upstream.connection import Reply
+from fairlead.upstream.dispatch import Dispatch
+from fairlead.wire.encoding import decoded
+from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
+from fairlead.wire.request import ChatRequest, body_bytes
+
+HOLD_BYTES = 262_144
+"""Of an unstreamed reply. Nearly every text reply is smaller; beyond it, memory counts for more than a second try."""
+ERROR_BODY_BYTES = 65_536
+"""How much of a provider's error is read."""
+MIN_CREDENTIAL_CHARS = 8
+"""A shorter header value (a version, `true`) is no secret, and may be any word's part."""
+
+
+@dataclass(slots=True)
+class Won:
+    """An attempt that has content to give."""
+
+    dispatch: Dispatch
+    reply: Reply
+    content: bytes
+    """What of the reply has been read."""
+    health: EndpointHealth
+    record: AttemptRecord
+    started_at: float
+
+
+@dataclass(slots=True)
+class Failed:
+    """An attempt that ended before it had content."""
+
+    endpoint: Endpoint
+    outcome: Outcome
+    said: ProviderError = NOTHING_SAID
+
+
+class Attempts:
+    """The attempts of one request, in the order of its plan."""
+
+    __slots__ = ("_board", "_client", "_deadline", "_extra_head", "_records", "_request")
+
+    def __init__(
+        self,
+        client: UpstreamClient,
+        board: HealthBoard,
+        request: ChatRequest,
+        extra_head: bytes,
+        deadline: float,
+        records: list[AttemptRecord],
+    ) -> None:
+        self._client = client
+        self._board = board
+        self._request = request
+        self._extra_head = extra_head
+        self._deadline = deadline
+        self._records = records
+
+    async def win(self, candidates: Sequence[Dispatch]) -> Won:
+        """Return the first attempt that has content. Its place in the in-flight count is the caller's to give back.
+
+        Raises ApiError with the most telling failure when none has.
+        """
+        failed: list[Failed] = []
+        for dispatch in candidates:
+            endpoint = dispatch.endpoint
+            health = self._board.of(endpoint.id)
+            record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
+            self._records.append(record)
+            started_at = clock.monotonic()
+            health.in_flight += 1
+            result: tuple[Reply, bytes] | Failed = Failed(endpoint, GONE)  # stays that way if the caller leaves
+            try:
+                result = await self._ask(dispatch, record)
+            finally:
+                if isinstance(result, Failed):
+                    now = clock.monotonic()
+                    health.in_flight -= 1
+                    record.duration_s = now - started_at
+                    record.verdict, record.message = result.outcome.verdict, result.outcome.message
+                    self._board.observe(endpoint.id, result.outcome, now)
+            if not isinstance(result, Failed):
+                reply, content = result
+                return Won(dispatch, reply, content, health, record, started_at)
+            failed.append(result)
+            if not result.outcome.rule.can_go_elsewhere:
+                break
+        raise final_error(self._request.model, failed)
+
+    async def _ask(self, dispatch: Dispatch, record: AttemptRecord) -> tuple[Reply, bytes] | Failed:
+        endpoint = dispatch.endpoint
+        provider = endpoint.provider
+        request = self._request
+        body = request.spliced(
+            request.upstream_edits(dispatch.model_json, wants_usage=provider.is_stream_usage_on_request)
+        )
+        head = dispatch.request_head(self._extra_head, body_bytes(body))
+        try:
+            reply = await self._client.send(dispatch.origin, head, body, provider.timeouts, self._deadline)
+            record.status = reply.status
+            if reply.status != 200:
+                return await _read_error(reply, endpoint)
+            content = await reply.read()
+            if not (request.is_stream or reply.is_drained):
+                content = await _held(reply, content)
+        except UpstreamError as error:
+            return Failed(endpoint, judge_error(error, is_promised=False))
+        if (fault := _fault_of(reply, content)) is not None:
+            reply.abort()
+            return Failed(endpoint, fault)
+        return reply, content
+
+
+async def _held(reply: Reply, content: bytes) -> bytes:
+    """Read on until the reply is complete, or too large to be held."""
+    parts, size = [content], len(content)
+    while size < HOLD_BYTES and (part := await reply.read()):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _fault_of(reply: Reply, content: bytes) -> Outcome | None:
+    """Return what is wrong with a reply of status 200, if it can be told by its beginning."""
+    if not content:
+        return Outcome(Verdict.TRANSIENT, 200, "the reply was empty")
+    if reply.header(b"content-type").startswith(b"text/html"):
+        return Outcome(Verdict.TRANSIENT, 200, "the reply was a web page, not a completion")
+    return None
+
+
+async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
+    """Read and judge a reply that is not 200. What cannot be read of it is judged by its status alone."""
+    parts, size = [], 0
+    try:
+        while size < ERROR_BODY_BYTES and (part := await reply.read()):
+            parts.append(part)
+            size += len(part)
+    except UpstreamError:
+        pass
+    reply.abort()
+    body = decoded(b"".join(parts), reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
+    said = read_provider_error(_without_credentials(body, endpoint.provider))
+    retry_after = reply.header(b"retry-after").decode("latin-1") or None
+    outcome = judge_status(
+        reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=clock.wall()
+    )
+    return Failed(endpoint, outcome, said)
+
+
+def _without_credentials(body: bytes, provider: Provider) -> bytes:
+    """Leave out the words that only the operator may know: some providers repeat in an error what was sent to them."""
+    for value in (provider.api_key or "", *provider.headers.values()):
+        for word in value.split():
+            if len(word) >= MIN_CREDENTIAL_CHARS:
+                body = body.replace(word.encode(), b"[redacted]")
+    return body
+
+
+def final_error(model: str, failed: Sequence[Failed]) -> ApiError:
+    """Return what the caller is told when no attempt succeeded.
+
+    A refusal of the request itself says most, then a limit reached everywhere (with the soonest Retry-After), then the
+    last failure.
+    """
+    last = failed[-1]
+    rule = last.outcome.rule
+    metadata: dict[str, object] = {"provider_name": last.endpoint.provider.name}
+    if len(failed) > 1:
+        metadata["previous_errors"] = [
+            {"provider": one.endpoint.provider.name, "code": one.outcome.verdict, "status": one.outcome.status}
+            for one in failed
+        ]
+    if rule.status == 0:  # about the request: the provider's own words help
+        if last.said.code:
+            metadata["provider_code"] = last.said.code
+        return ApiError(
+            last.outcome.status,
+            last.outcome.message,
+            error_type=rule.error_type,
+            param=last.said.param,
+            metadata=metadata,
+        )
+    status, error_type = rule.status, rule.error_type
+    if any(one.outcome.verdict is not Verdict.LIMIT for one in failed) and status == 429:
+        status, error_type = 503, "provider_overloaded"
+    waits = [one.outcome.retry_after_s for one in failed if one.outcome.retry_after_s is not None]
+    headers = {}
+    if status in (429, 503):
+        wait_s = min(waits, default=1.0)
+        headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
+    tried = "; ".join(f"{one.endpoint.provider.name}: {_told(one.outcome)}" for one in failed)
+    return ApiError(
+        status,
+        f"No provider could answer for {model} ({tried})",
+        error_type=error_type,
+        metadata=metadata,
+        headers=headers,
+    )
+
+
+def _told(outcome: Outcome) -> str:
+    """Return what a caller may know of a failure. The operator's credentials and accounts are not among it."""
+    if outcome.verdict in (Verdict.AUTH, Verdict.QUOTA):
+        return "unavailable"
+    return outcome.message

@@ -1,0 +1,28 @@
+"""Content to the caller as it arrives."""
+
+from fairlead.relay.downstream import Downstream
+from fairlead.relay.tap import Tap
+from fairlead.upstream.reply import Reply
+
+
+async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap) -> None:
+    """Pass on `content`, which has been read already, and then the rest of `reply`.
+
+    `take` is the per-chunk path, all of it: the event loop's reading of the provider's socket ends in the writing to
+    the caller's, without a task between them. While the caller is slow nothing is read, so the provider is slowed down
+    too. Raises UpstreamError when the reply breaks off.
+    """
+
+    def take(data: bytes) -> bool:
+        tap.feed(data)
+        downstream.write(data, is_last=False)
+        return not downstream.is_slow
+
+    while not reply.is_drained:
+        if content:
+            take(content)
+        if downstream.is_slow:
+            await downstream.drained()
+        content = await reply.forward(take)
+    tap.feed(content)
+    downstream.write(content, is_last=True)

@@ -1,0 +1,1 @@
+"""What several test modules share: the gateway in this process, and in processes of its own."""

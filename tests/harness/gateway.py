@@ -1,0 +1,135 @@
+"""The request path of a worker in the test's own event loop: real sockets on both sides, no Redis, no supervisor."""
+
+import asyncio
+import contextlib
+import random
+from types import MappingProxyType
+
+import uvicorn
+from fairlead.access.keys import from_token
+from fairlead.catalog.model import Catalog, Endpoint, Model, Price, Provider, Timeouts
+from fairlead.demo.server import Simulator
+from fairlead.edge.asgi import BASES, App
+from fairlead.edge.drain import Drain
+from fairlead.edge.inference import ChatCompletions
+from fairlead.edge.limits import Limits
+from fairlead.edge.models import model_routes
+from fairlead.edge.protocol import guarded_protocol
+from fairlead.edge.status import status_routes
+from fairlead.health.board import HealthBoard
+from fairlead.relay.exchange import Relay, RelayLimits, Routes
+from fairlead.relay.settle import settle
+from fairlead.store.keys import KeyRing, KeyStore
+from fairlead.store.redis import connect
+from fairlead.upstream.client import UpstreamClient
+from fairlead.upstream.connect import tls_context
+from fairlead.upstream.dispatch import ProxyRule, dispatches
+
+KEY = "sk-test"
+MODEL = "acme/large"
+PRICE = Price(prompt=1_000_000, completion=2_000_000)
+
+
+class FirstDeclared(random.Random):
+    """Draws that make the order of candidates the order in which the simulators were given."""
+
+    def __init__(self):
+        super().__init__()
+        self._drawn = 0.0
+
+    def expovariate(self, lambd=1.0):
+        self._drawn += 1.0
+        return self._drawn
+
+
+class Gateway:
+    """Serves `MODEL` from the given simulators, asked in the order given. `records` are the finished exchanges."""
+
+    def __init__(self, *simulators, timeouts=Timeouts(), max_attempts=4, max_body_bytes=1 << 20, providers=(), **guard):
+        self.simulators = simulators
+        self._finished = []
+        self.faults = []
+        self.board = HealthBoard()
+        self.drain = Drain()
+        self.client = UpstreamClient(tls_context())
+        if not providers:
+            providers = [
+                Provider(slug=f"sim{n}", name=f"Sim {n}", base_url=sim.base_url, api_key=f"up-{n}", timeouts=timeouts)
+                for n, sim in enumerate(simulators)
+            ]
+        model = Model(id=MODEL, name="Acme: Large", context_length=8192)
+        endpoints = tuple(Endpoint(provider, model, "large-v1", PRICE) for provider in providers)
+        catalog = Catalog(
+            MappingProxyType({MODEL: model}), MappingProxyType({MODEL: endpoints}), MappingProxyType({"large": MODEL})
+        )
+        self.relay = Relay(
+            self.client,
+            self.board,
+            Routes(catalog, dispatches(catalog, ProxyRule())),
+            RelayLimits(max_attempts=max_attempts, total_s=timeouts.total_s),
+            FirstDeclared(),
+        )
+        # A store that cannot be reached: every key that is not fixed meets it.
+        self.keys = KeyRing(KeyStore(connect("unix:///nonexistent.sock")), [from_token(KEY, "test")])
+        chat = ChatCompletions(
+            self.relay, self.keys, self.drain, max_body_bytes, self._finished.append, self._fault
+        )
+        self.app = App(
+            {f"{base}/chat/completions": chat for base in BASES},
+            [*status_routes(self.drain, dict), *(r for b in BASES for r in model_routes(b, lambda: catalog))],
+            _no_lifespan,
+        )
+        self._guard = Limits(**guard)
+        self._changed = asyncio.Event()
+
+    def _fault(self, what, error):
+        self.faults.append((what, error))
+
+    async def __aenter__(self):
+        config = uvicorn.Config(
+            self.app, host="127.0.0.1", port=0, http=guarded_protocol(self._guard), ws="none", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1, interface="asgi3",
+        )  # fmt: skip
+        self.server = uvicorn.Server(config)
+        self.server.capture_signals = contextlib.nullcontext
+        self._serving = asyncio.create_task(self.server.serve())  # noqa: TID251 - a test's own task
+        while not self.server.started:
+            await asyncio.sleep(0)
+        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self.server.should_exit = True
+        await self._serving
+        self.client.close()
+        assert not self.faults, self.faults
+
+    @property
+    def records(self):
+        """The finished exchanges, settled."""
+        for record in self._finished:
+            settle(record)
+        return self._finished
+
+    @property
+    def base_url(self):
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    async def until(self, condition):
+        """Let the loop turn until `condition()` holds."""
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def _no_lifespan(_):
+    yield
+
+
+@contextlib.asynccontextmanager
+async def gateway(*scripts, **options):
+    """A gateway in front of one simulator for each script; yields it, its `simulators` at hand."""
+    async with contextlib.AsyncExitStack() as stack:
+        simulators = [await stack.enter_async_context(Simulator(script=script)) for script in scripts]
+        yield await stack.enter_async_context(Gateway(*simulators, **options))
