@@ -1,0 +1,8 @@
+"""The caller's side: ASGI in, ASGI out.
+
+protocol.py    uvicorn's connection, made safe for the open network
+asgi.py        the callable: hot paths by a dict, everything else to Starlette
+inference.py   one request: admit, read, relay, answer for errors
+downstream.py  the caller, as the relay sees it, over ASGI
+body.py  respond.py  drain.py  models.py  status.py
+"""

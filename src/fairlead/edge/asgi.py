@@ -1,0 +1,70 @@
+"""The ASGI callable: hot paths by one look-up in a dict, everything else to Starlette."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from fairlead.edge.downstream import Receive, Scope, Send
+from fairlead.errors import ApiError
+from fairlead.wire.errors import error_body
+
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Lifespan = Callable[[Starlette], Any]
+
+BASES = ("/v1", "/api/v1", "/openai/v1")
+"""Of OpenAI's clients, OpenRouter's and GateRouter's: the same handlers under each."""
+
+
+class App:
+    """`hot` maps a path to the handler of its POST; `routes` are Starlette's."""
+
+    def __init__(self, hot: Mapping[str, Handler], routes: Sequence[BaseRoute], lifespan: Lifespan) -> None:
+        self._hot = hot
+        self._cold = Starlette(
+            routes=routes,
+            lifespan=lifespan,
+            exception_handlers={HTTPException: self._refuse, ApiError: _answer_api_error, Exception: _answer_fault},
+        )
+        self._cold.router.redirect_slashes = False
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            handler = self._hot.get(scope["path"])
+            if handler is not None:
+                return handler(scope, receive, send)
+        return self._cold(scope, receive, send)  # type: ignore[arg-type]  # Starlette types messages more narrowly
+
+    async def _refuse(self, request: Request, fault: Exception) -> Response:
+        """Answer what Starlette has no route for."""
+        assert isinstance(fault, HTTPException)
+        path = request.url.path
+        headers = dict(fault.headers or {})
+        if fault.status_code == 405 or path in self._hot:
+            allowed = "POST" if path in self._hot else headers.get("Allow", "GET")
+            text = f"{request.method} is not allowed on {path}: use {allowed}"
+            return _response(ApiError(405, text, error_type="invalid_request", headers={"allow": allowed}))
+        if fault.status_code == 404:
+            text = (
+                f"404 page not found: {path}. The API is under {', '.join(BASES)}; "
+                f"for example POST {BASES[0]}/chat/completions, GET {BASES[0]}/models"
+            )
+            return _response(ApiError(404, text, error_type="not_found"))
+        return _response(ApiError(fault.status_code, str(fault.detail), headers=headers))
+
+
+async def _answer_api_error(_: Request, fault: Exception) -> Response:
+    assert isinstance(fault, ApiError)
+    return _response(fault)
+
+
+async def _answer_fault(_: Request, __: Exception) -> Response:
+    return _response(ApiError(500, "Internal error", error_type="server"))
+
+
+def _response(error: ApiError) -> Response:
+    return Response(error_body(error), error.status, dict(error.headers), "application/json")

@@ -1,0 +1,418 @@
+"""uvicorn's httptools protocol, made safe for the open network.
+
+`Reading` is the state of the receiving side; each arrow is a callback of the parser:
+
+    FRESH ──► HEAD ──► BODY ──► REST ──► HEAD …
+      └────────┴────────┴────────┴─────► DEAF     refused, or finished: bytes are thrown away until the client leaves
+
+Beside it the requests run: `active` is the one whose app runs, `pipeline` holds those read ahead, answered in order. A
+refusal waits its turn behind them. It becomes a reply only while the request it is about has none; a reply that has
+begun is cut off, since a second head inside a body would be read as content.
+
+A client that closes its sending side (FIN) is gone: it cannot be told from one that closed altogether, and an answer
+to nobody costs money here. nginx decides likewise.
+
+Requests are not logged; uvicorn's `access_log` and `limit_concurrency` have no effect. Trailers are read, never shown.
+"""
+
+import asyncio
+from enum import Enum
+from typing import Any, ClassVar, cast
+
+import httptools
+from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from fairlead.edge import head
+from fairlead.edge.cycle import Caller, GuardedCycle, Http10Cycle, Outlet
+from fairlead.edge.limits import Limits, Sweep
+from fairlead.errors import ApiError
+
+CALLER_EXTENSION = "fairlead.connection"
+"""Where in `scope["extensions"]` an app finds the `Caller` of its request."""
+
+_NOTED = frozenset({b"host", b"expect", b"transfer-encoding"})
+
+Reading = Enum("Reading", "FRESH HEAD BODY REST DEAF")
+"""What the next byte from the client belongs to."""
+
+# Read on every request; a global costs half of what a class attribute costs.
+_HEAD, _BODY, _REST, _DEAF = Reading.HEAD, Reading.BODY, Reading.REST, Reading.DEAF
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One client connection. `guarded_protocol` makes the class of a worker, which owns the `sweep`."""
+
+    # Slots beside uvicorn's attributes: together they would be too many for a key-sharing dict (30).
+    __slots__ = (
+        "_active", "_age", "_backlog", "_host", "_idle_sweeps", "_max_head_bytes", "_outlet", "_raw", "_reading",
+        "_refusal", "_scope", "_unflushed", "_valid_host",
+    )  # fmt: skip
+
+    sweep: ClassVar[Sweep]
+    cycle: GuardedCycle | None  # type: ignore[assignment]  # the request read last; None before the first, as uvicorn's
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._active: GuardedCycle | None = None  # whose app runs, or ran last; None once the client is lost
+        self._reading = Reading.FRESH
+        self._refusal: ApiError | None = None
+        self._age = 0  # sweeps since the last progress
+        self._raw = 0  # bytes since the last progress
+        self._backlog = 0  # bytes read while requests are queued
+        self._unflushed = 0
+        self._host: bytes | None = None
+        self._valid_host: bytes | None = None  # the last one checked; a client rarely changes it
+        self._max_head_bytes = self.sweep.limits.max_header_bytes
+        self._idle_sweeps = self.sweep.sweeps(self.timeout_keep_alive)
+
+    # --- For the server
+
+    @classmethod
+    def drain(cls) -> None:
+        """Go on serving, but let each response that begins from now on be the last of its connection."""
+        cls.sweep.draining = True
+        for connection in cls.sweep.connections:
+            cycle = cast(GuardedProtocol, connection).cycle
+            if cycle is not None and not cycle.response_started:
+                cycle.end_connection()
+
+    def shutdown(self) -> None:
+        """Finish what runs and close the rest; uvicorn calls this when it has stopped accepting."""
+        if self.cycle is None or self._active is None or self._active.response_complete:
+            self.transport.close()
+        else:
+            self.cycle.end_connection()
+
+    # --- The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._outlet = Outlet(transport, self._end_of_response, self._abort)
+        self._scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+        }
+        self.sweep.add(self, self.loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        super().connection_lost(exc)
+        self.sweep.discard(self)
+        # What leads back here goes, so that a closed connection is freed without the cycle collector.
+        self.cycle = None
+        del self._outlet
+
+    def eof_received(self) -> None:
+        self._leave()  # returning None lets the transport close
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        size = len(data)
+        if size > self._max_head_bytes:  # in pieces, so that a head in one piece is never too large
+            view = memoryview(data)
+            for start in range(0, size, self._max_head_bytes):
+                self.data_received(view[start : start + self._max_head_bytes])
+            return
+        if self._reading is _DEAF:
+            return
+        self._raw += size
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._refuse(head.parser_refusal(error, data))
+            return
+        if self._raw > self._max_head_bytes:
+            self._refuse(head.too_large(self.sweep.limits))
+        elif self.pipeline:
+            self._backlog += size
+            if self._backlog > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+
+    # --- Parser callbacks
+
+    def on_message_begin(self) -> None:
+        self._reading = _HEAD
+        self._age = 0
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._host = None
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > head.MAX_TARGET_BYTES:
+            raise head.long_target()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in _NOTED:
+            self._note(name, value)
+        self.headers.append((name, value))
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            if value != self._valid_host or self._host is not None:
+                head.check_host(value, self._host)
+                self._valid_host = value
+            self._host = value
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        else:
+            head.check_transfer_encoding(value)
+
+    def on_headers_complete(self) -> None:
+        parser = self.parser
+        limits = self.sweep.limits
+        method = parser.get_method()
+        version = parser.get_http_version()
+        is_current = version == "1.1"
+        if not is_current or self._host is None:
+            head.check_version(version, self._host, self.headers)
+        if parser.should_upgrade():
+            raise head.no_upgrade(method)
+        # `_raw` also counts what came behind the head in the same read.
+        if self._raw > limits.max_header_bytes or len(self.headers) > limits.max_headers:
+            head.check_size(self.url, self.headers, limits)
+        is_next = self._active is None or self._active.response_complete
+        if not is_next and len(self.pipeline) >= head.MAX_PIPELINED:
+            raise head.too_many()
+
+        caller = Caller(self._outlet.abort, self.flow)
+        cycle = (GuardedCycle if is_current else Http10Cycle)(
+            scope=self._new_scope(method, version, caller),
+            transport=cast(asyncio.Transport, self._outlet),
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=is_current and self.expect_100_continue,
+            keep_alive=is_current and parser.should_keep_alive() and not self.sweep.draining,
+            on_response=self.on_response_complete,
+        )
+        cycle.caller = caller
+        if cycle.waiting_for_100_continue:
+            cycle.expect_continue()
+        self.cycle = cycle
+        self.headers = []  # trailers go here, not into the scope
+        self._reading = _BODY
+        self._raw = self._age = 0
+        if is_next:
+            self._active = cycle
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        assert isinstance(cycle, GuardedCycle)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        caller = cycle.caller
+        caller.task, caller.start, caller.write = task, cycle.start, cycle.write
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _new_scope(self, method: bytes, version: str, caller: Caller) -> HTTPScope:
+        target = self.url
+        if not target.startswith(b"/"):
+            target = head.origin_form(target, method, self._host)
+        path, raw_path, query = head.split_target(target)
+        scope = self._scope.copy()
+        scope["http_version"] = version
+        scope["method"] = method.decode("ascii")
+        scope["path"] = self.root_path + path
+        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        scope["query_string"] = query
+        scope["headers"] = self.headers
+        scope["state"] = self.app_state.copy()
+        scope["extensions"] = {CALLER_EXTENSION: caller}
+        return cast(HTTPScope, scope)
+
+    def on_body(self, body: bytes) -> None:
+        self._raw = 0
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return  # nobody will read it, and it does not prolong the wait for its end
+        self._age = 0
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self._reading = _REST
+        self._raw = self._age = 0
+        cycle = self.cycle
+        if cycle is not None:
+            cycle.more_body = False
+            if not cycle.response_complete:
+                cycle.message_event.set()
+
+    # --- The end of a response
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        self._age = 0
+        if self._active is not None:
+            self._active.caller.release()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._active, app = cast("tuple[GuardedCycle, Any]", self.pipeline.pop())
+            if not self.pipeline:
+                self._backlog = 0
+            self._start_asgi_task(self._active, app)
+        elif self._refusal is not None:
+            self._reply(self._refusal)
+
+    def _end_of_response(self) -> None:
+        """The cycle closes: its response was the last of the connection, or its app failed in the middle of it."""
+        if self._active is None:
+            return
+        if not self._active.response_complete:
+            self._abort()
+        elif self._reading is _REST and not self.pipeline:
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close our side, and throw away what comes until the client closes its own or `receive_timeout_s` has passed.
+
+        Closing over unread bytes would send a reset, which can destroy the reply on its way to a client still sending.
+        """
+        self._reading = _DEAF
+        self._refusal = None
+        self._age = 0
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _abort(self) -> None:
+        """The app gives up in the middle of its response."""
+        active = self._detach()
+        if active is not None:
+            self._reading = _DEAF
+            active.caller.release()
+            active.break_off(self.transport)
+
+    # --- Refusals and departures
+
+    def _refuse(self, refusal: ApiError) -> None:
+        """Read no further, and answer with `refusal` when it is its turn."""
+        is_about_body = self._reading is _BODY
+        self._reading = _DEAF
+        self.flow.resume_reading()  # to see the client leave
+        if is_about_body and self.pipeline:
+            self.pipeline.popleft()  # the request it is about; no app has seen it
+        elif is_about_body:
+            self._cut_off(refusal)
+            return
+        if self._active is None or self._active.response_complete:
+            self._reply(refusal)
+        else:
+            self._refusal = refusal
+
+    def _cut_off(self, refusal: ApiError) -> None:
+        """Take the client from the active request, and tell it why if it can still be told."""
+        active = self._detach()
+        if active is None:
+            self._linger()
+            return
+        if active.response_started:
+            active.break_off(self.transport)
+        else:
+            self._reply(refusal)
+        active.caller.leave()
+
+    def _reply(self, refusal: ApiError) -> None:
+        self.sweep.refusals[refusal.status] = self.sweep.refusals.get(refusal.status, 0) + 1
+        self.transport.write(head.reply(refusal, self.server_state.default_headers))
+        self._linger()
+
+    def _leave(self) -> None:
+        """The client is gone: tell the active request at once, and begin none of those behind it."""
+        active = self._detach()
+        if active is not None:
+            active.caller.leave()
+
+    def _detach(self) -> GuardedCycle | None:
+        """Return the unanswered request, if any, with its connection taken: sends go nowhere, and waits are over."""
+        active, self._active = self._active, None
+        self.pipeline.clear()
+        self.flow.resume_writing()
+        if active is None or active.response_complete:
+            return None
+        active.disconnected = True
+        active.message_event.set()
+        return active
+
+    # --- Time
+
+    def on_sweep(self) -> int | None:
+        if self.transport.is_closing():
+            self._age_closing()
+            return None
+        patience = self._patience()
+        self._age = self._age + 1 if patience else 0
+        if patience and self._age >= patience:
+            self._lose_patience()
+        return cast(int, self.transport.get_extra_info("socket").fileno()) if self.flow.read_paused else None
+
+    def _patience(self) -> int:
+        """How many sweeps the present state may last; 0 while nothing is expected of the client."""
+        active = self._active
+        if self.flow.read_paused:
+            # Our doing. But a FIN can be stuck behind what a client has sent ahead, and we would serve nobody for long.
+            return self.sweep.receive_sweeps if self.pipeline else 0
+        if active is not None and not active.response_complete and self._reading is not _HEAD:
+            is_wanted = self._reading is _BODY and active is self.cycle and active.is_waiting
+            return self.sweep.receive_sweeps if is_wanted else 0
+        return self._idle_sweeps if self._reading is _REST else self.sweep.receive_sweeps
+
+    def _lose_patience(self) -> None:
+        if self.flow.read_paused:
+            self._refuse(head.too_many())
+        elif self._reading is _HEAD:
+            self._refuse(head.too_slow("head", self.sweep.limits))
+        elif self._reading is _BODY and self._active is not None and not self._active.response_complete:
+            self._refuse(head.too_slow("body", self.sweep.limits))
+        else:
+            self.transport.close()
+
+    def _age_closing(self) -> None:
+        """Give up on a client that does not take the rest of a finished response."""
+        unflushed = self.transport.get_write_buffer_size()
+        self._age = self._age + 1 if unflushed == self._unflushed else 0
+        self._unflushed = unflushed
+        if self._age >= self.sweep.receive_sweeps:
+            self.transport.abort()
+
+    def on_hang_up(self) -> None:
+        self._leave()
+        self.transport.abort()
+
+
+def guarded_protocol(limits: Limits) -> type[GuardedProtocol]:
+    """Return the protocol class of one worker, to be given to uvicorn as `http`."""
+
+    class Guarded(GuardedProtocol):
+        __slots__ = ()
+        sweep = Sweep(limits)
+
+    return Guarded
