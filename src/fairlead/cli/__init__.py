@@ -1,0 +1,44 @@
+"""The `fairlead` command.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 could not start. Errors go to standard error, with what
+to do next. Each command imports what it needs when it runs, so that `--help` and `--version` answer at once.
+"""
+
+import sys
+
+import click
+
+from fairlead import __version__
+from fairlead.cli.check import check
+from fairlead.cli.demo import demo
+from fairlead.cli.healthcheck import healthcheck
+from fairlead.cli.keys import keys
+from fairlead.cli.models import models
+from fairlead.cli.serve import serve
+from fairlead.errors import ConfigError, FairleadError
+
+__all__ = ["commands", "main"]
+
+
+def main() -> None:
+    """Entry point of the `fairlead` script."""
+    try:
+        commands(prog_name="fairlead")
+    except FairleadError as error:
+        for line in str(error).splitlines():
+            click.echo(f"fairlead: {line}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", message="fairlead %(version)s")
+def commands() -> None:
+    """One URL and one key in front of every model provider.
+
+    Configured by environment variables (`fairlead check` lists them). Without any, `fairlead serve` runs on this
+    machine with simulated providers: no account, no other server.
+    """
+
+
+for command in (serve, check, keys, models, demo, healthcheck):
+    commands.add_command(command)

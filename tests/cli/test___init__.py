@@ -1,0 +1,68 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fairlead import __version__
+from fairlead.cli import commands
+
+SCRIPT = str(Path(sys.executable).parent / "fairlead")
+GROUPS = {"fairlead": commands, "keys": commands.commands["keys"]}
+
+
+def all_commands():
+    """Every command as the words that call it."""
+    for name, command in commands.commands.items():
+        yield (name,)
+        if isinstance(command, click.Group):
+            yield from ((name, inner) for inner in command.commands)
+
+
+def test_the_commands_are_those_that_are_promised():
+    assert set(commands.commands) == {"serve", "check", "keys", "models", "demo", "healthcheck"}
+    assert set(commands.commands["keys"].commands) == {"create", "list", "disable", "enable", "delete"}
+
+
+@pytest.mark.parametrize("words", [*all_commands()], ids=" ".join)
+def test_each_command_has_help(words):
+    result = CliRunner().invoke(commands, [*words, "--help"], prog_name="fairlead")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: fairlead {' '.join(words)} ")
+    assert CliRunner().invoke(commands, [*words, "-h"], prog_name="fairlead").output == result.output
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_list_of_commands_cuts_no_sentence_short(group):
+    output = CliRunner().invoke(GROUPS[group], ["--help"]).output
+    assert "..." not in output.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[sys.executable, "-m", "fairlead"], [str(Path(sys.executable).parent / "fairlead")]],
+    ids=["-m", "script"],
+)
+def test_version(command):
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == (f"fairlead {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sevre"], ["check", "--jsno"], ["keys", "delete"], ["healthcheck", "--timeout=x"]]
+)
+def test_wrong_usage_is_2_and_on_standard_error(fairlead, arguments):
+    done = fairlead(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: fairlead ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check"], ["serve"], ["models", "--offline"], ["keys", "list"], ["healthcheck"]]
+)
+def test_a_wrong_setting_is_2_for_every_command_that_reads_it(fairlead, arguments):
+    done = fairlead(*arguments, FAIRLEAD_PORT="many")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith('fairlead: FAIRLEAD_PORT="many" (environment): not a whole number')
