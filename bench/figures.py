@@ -1,0 +1,173 @@
+"""What is measured, one function each. All take a running target and return named numbers of one round.
+
+A window is two readings with a pause between them: of the load's counters and of the CPU time of the target's
+processes. What comes before the window is warm-up.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import procfs
+from bench.load import ClosedLoop, Load, Paced
+from bench.request import HOLD_MODEL, Request, build_request, chat_body
+from bench.streams import Streams
+from bench.targets import Running
+
+Numbers = dict[str, float]
+
+CONNECTIONS = 64
+PACED_HZ = 300
+STREAMS = 200
+EVENTS_PER_S = 50
+_RAMP_S = 0.6
+_OPEN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how much."""
+
+    seconds: float
+    """Of each window."""
+    warm_s: float
+    held_streams: int
+
+
+class BadRun(Exception):
+    """The target did not do what was asked, so its figures would be worthless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What passed between two readings."""
+
+    seconds: float
+    count: int
+    cpu_s: float
+
+    @property
+    def busy(self) -> float:
+        """Share of one core that the target used."""
+        return self.cpu_s / self.seconds
+
+
+async def _window(target: Running, seconds: float, counter: Callable[[], int]) -> Window:
+    before_cpu, before_count, before_at = procfs.cpu_ns(target.pids()), counter(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    after_cpu, after_count, after_at = procfs.cpu_ns(list(before_cpu)), counter(), time.perf_counter()
+    cpu_ns = sum(after_cpu.get(pid, spent) - spent for pid, spent in before_cpu.items())
+    return Window(after_at - before_at, after_count - before_count, cpu_ns / 1e9)
+
+
+def _request(target: Running, *, model: str | None = None, stream_events: int = 0) -> Request:
+    body = chat_body(model=model, stream_events=stream_events) if model else chat_body(stream_events=stream_events)
+    return build_request(target.chat_url, target.headers, body)
+
+
+def _check(load: Load, counted: int) -> None:
+    if load.errors or not counted:
+        raise BadRun(f"{load.errors} errors and {counted} counted; the first error: {load.first_error}")
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """The value that a share `q` of `values` does not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+
+
+async def throughput(target: Running, plan: Plan) -> Numbers:
+    """Closed loop of 64 connections: what a request costs, and how many one core answers.
+
+    A target that is not at its limit when the load's core is gets its rate from what it used: a second of CPU
+    divided by CPU per request.
+    """
+    async with ClosedLoop(_request(target), CONNECTIONS) as load:
+        await asyncio.sleep(plan.warm_s)
+        window = await _window(target, plan.seconds, lambda: load.replies)
+        _check(load, window.count)
+    return {
+        "cpu_us_per_request": window.cpu_s * 1e6 / window.count,
+        "requests_per_core_s": window.count / window.cpu_s,
+        "requests_per_s": window.count / window.seconds,
+        "busy_percent": 100 * window.busy,
+    }
+
+
+async def latency(target: Running, plan: Plan) -> Numbers:
+    """300 requests/s, open loop: how long a request takes, counted from when it was due.
+
+    The window is twice as long as the others: the p99 of 600 requests would be the sixth worst.
+    """
+    async with Paced(_request(target), connections=32, rate_hz=PACED_HZ) as load:
+        await asyncio.sleep(plan.warm_s)
+        warm = len(load.latencies_s)
+        await asyncio.sleep(2 * plan.seconds)
+        measured = load.latencies_s[warm:]
+        _check(load, len(measured))
+        if load.backlog > PACED_HZ // 10:
+            raise BadRun(f"the target cannot keep up with {PACED_HZ} requests/s: {load.backlog} wait")
+    return {"p50_ms": 1e3 * quantile(measured, 0.5), "p99_ms": 1e3 * quantile(measured, 0.99)}
+
+
+async def streaming(target: Running, plan: Plan) -> Numbers:
+    """200 streams of 50 events a second: what an event costs."""
+    events = round(EVENTS_PER_S * (_RAMP_S + plan.warm_s + plan.seconds))
+    async with Streams(_request(target, stream_events=events), STREAMS) as load:
+        await _until(lambda: load.opened == STREAMS, f"{STREAMS} streams", load)
+        await asyncio.sleep(plan.warm_s)
+        gaps = len(load.gaps_s)
+        window = await _window(target, plan.seconds, lambda: load.events)
+        measured = load.gaps_s[gaps:]
+        if load.replies:
+            raise BadRun(f"{load.replies} streams were over before the window was")
+        await _until(lambda: load.replies == STREAMS, "the end of every stream", load)
+    return {
+        "cpu_us_per_event": window.cpu_s * 1e6 / window.count,
+        "events_per_s": window.count / window.seconds,
+        "first_event_p50_ms": 1e3 * quantile(load.first_event_s, 0.5),
+        "gap_p99_ms": 1e3 * quantile(measured, 0.99),
+    }
+
+
+async def holding(target: Running, plan: Plan) -> Numbers:
+    """Streams that are open and silent: what each holds. Asked first, of processes that have just started."""
+    async with ClosedLoop(_request(target), connections=2) as load:
+        await asyncio.sleep(plan.warm_s)
+        _check(load, load.replies)
+    await asyncio.sleep(0.1)
+    before = procfs.memory(target.pids())
+    worker = max(procfs.cpu_ns(list(before)).items(), key=lambda item: item[1])[0]
+    async with Streams(_request(target, model=HOLD_MODEL, stream_events=1), plan.held_streams) as held:
+        await _until(lambda: held.opened == plan.held_streams, f"{plan.held_streams} streams", held)
+        await asyncio.sleep(0.2)
+        after = procfs.memory(list(before))
+        _check(held, held.opened)
+    if after.keys() != before.keys():
+        raise BadRun("a process of the target ended")
+    grown_bytes = sum(after[pid].pss_bytes - memory.pss_bytes for pid, memory in before.items())
+    return {
+        "kb_per_stream": grown_bytes / 1024 / plan.held_streams,
+        "worker_idle_mb": before[worker].rss_bytes / 1024**2,
+        "all_processes_idle_mb": sum(memory.pss_bytes for memory in before.values()) / 1024**2,
+    }
+
+
+async def _until(is_reached: Callable[[], bool], what: str, load: Load) -> None:
+    deadline = time.perf_counter() + _OPEN_S
+    while not is_reached():
+        if load.errors or time.perf_counter() > deadline:
+            raise BadRun(f"waited in vain for {what}: {load.errors} errors; the first: {load.first_error}")
+        await asyncio.sleep(0.01)
+
+
+Measure = Callable[[Running, Plan], Coroutine[Any, Any, Numbers]]
+ALL: dict[str, Measure] = {
+    "holding": holding,
+    "throughput": throughput,
+    "latency": latency,
+    "streaming": streaming,
+}
+"""In the order of a round."""

@@ -1,0 +1,81 @@
+"""What the kernel says about processes: CPU time in nanoseconds, memory, children, listeners. Linux only.
+
+`utime` and `stime` count clock ticks of 10 ms. `schedstat` counts nanoseconds on the CPU per thread, and is what makes
+a window of one second precise enough.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_LISTEN = "0A"
+
+
+def parents() -> dict[int, int]:
+    """The parent of every process that is alive."""
+    found = {}
+    for stat in _PROC.glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name, in brackets, may hold anything; the state and the parent follow the last bracket.
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def tree(roots: list[int]) -> list[int]:
+    """`roots` and all their descendants, parents before children."""
+    above = parents()
+    found = [pid for pid in roots if pid in above]
+    for pid in found:
+        found += [child for child, parent in above.items() if parent == pid and child not in found]
+    return found
+
+
+def listeners(port: int) -> list[int]:
+    """The processes that listen on TCP `port`; of a parent and its children only the parent."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    above = parents()
+    found = {pid for pid in above if _holds(pid, inodes)}
+    return sorted(pid for pid in found if above[pid] not in found)
+
+
+def _holds(pid: int, sockets: set[str]) -> bool:
+    with suppress(OSError):
+        return any(str(fd.readlink()) in sockets for fd in (_PROC / str(pid) / "fd").iterdir())
+    return False
+
+
+def cpu_ns(pids: list[int]) -> dict[int, int]:
+    """Nanoseconds on a CPU since the start, user and kernel, per process; the threads that have ended are missing."""
+    spent = {}
+    for pid in pids:
+        with suppress(OSError):
+            threads = (_PROC / str(pid) / "task").iterdir()
+            spent[pid] = sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
+    return spent
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of one process. `pss_bytes` splits shared pages among those who share them, so it may be summed."""
+
+    rss_bytes: int
+    pss_bytes: int
+
+
+def memory(pids: list[int]) -> dict[int, Memory]:
+    """What each process holds now; those that have ended are missing."""
+    held = {}
+    for pid in pids:
+        with suppress(OSError):
+            lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+            fields = dict(line.split(":", 1) for line in lines[1:])
+            rss, pss = (int(fields[name].split()[0]) * 1024 for name in ("Rss", "Pss"))
+            held[pid] = Memory(rss, pss)
+    return held

@@ -1,0 +1,119 @@
+"""Whom we measure: the tables of targets.toml, and gateways that run already (`--target NAME=URL`)."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench import procfs
+from bench.processes import Processes, free_port
+
+HERE = Path(__file__).parent
+_CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server to measure. With a `url` it runs already and is neither started nor ended by us."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    ready: str = "/"
+    env: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A target that answers at `chat_url`."""
+
+    name: str
+    chat_url: str
+    headers: Mapping[str, str]
+    roots: tuple[int, ...]
+    """The processes that it is made of, with all their descendants."""
+
+    def pids(self) -> list[int]:
+        """All processes of the target that are alive now."""
+        return procfs.tree(list(self.roots))
+
+
+Fill = Callable[[str], str]
+
+
+def _filler(values: Mapping[str, object]) -> Fill:
+    def fill(text: str) -> str:
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", str(value))
+        return text
+
+    return fill
+
+
+def _static() -> dict[str, object]:
+    return {"python": sys.executable, "bin": Path(sys.executable).parent}
+
+
+def load(path: Path = HERE / "targets.toml") -> list[Target]:
+    """The declared targets, in order."""
+    return [_target(name, table) for name, table in tomllib.loads(path.read_text()).items()]
+
+
+def _target(name: str, table: dict[str, Any]) -> Target:
+    lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
+    return Target(name, **{**table, **lists})
+
+
+def is_installed(target: Target) -> bool:
+    """Whether the program that the target's command names can be run."""
+    return target.url is not None or shutil.which(_filler(_static())(target.command[0])) is not None
+
+
+def version(target: Target) -> str:
+    """What the target says of its version, in one line."""
+    if not target.version:
+        return "not asked"
+    fill = _filler(_static())
+    answer = subprocess.run(
+        [fill(word) for word in target.version], capture_output=True, text=True, timeout=20, check=False
+    )
+    return (answer.stdout + answer.stderr).strip().partition("\n")[0] or "no answer"
+
+
+def start(target: Target, processes: Processes, *, upstream_port: int, key: str, core: int, folder: Path) -> Running:
+    """Start a declared target on one core, its files in `folder`. Raises NotReady."""
+    if target.url is not None:
+        return _attach(target, target.url, key)
+    port = free_port()
+    folder.mkdir(mode=0o755)
+    fill = _filler({**_static(), "port": port, "upstream": upstream_port, "tmp": folder, "key": key})
+    for name in target.files:
+        (folder / name).write_text(fill((HERE / "targets" / name).read_text()))
+    pid = processes.start(
+        target.name,
+        [fill(word) for word in target.command],
+        {name: fill(value) for name, value in target.env.items()},
+        core,
+        folder,
+    )
+    url = f"http://127.0.0.1:{port}"
+    processes.wait_until_ready(target.name, url + target.ready)
+    headers = {name: fill(value) for name, value in target.headers.items()}
+    return Running(target.name, url + _CHAT, headers, (pid,))
+
+
+def _attach(target: Target, url: str, key: str) -> Running:
+    parts = urlsplit(url)
+    roots = procfs.listeners(parts.port or 80)
+    if not roots:
+        raise SystemExit(f"bench: nothing that we can see listens at {url}, the target {target.name}")
+    chat_url = url if parts.path not in ("", "/") else url.rstrip("/") + _CHAT
+    return Running(target.name, chat_url, {"Authorization": f"Bearer {key}"}, tuple(roots))
