@@ -7,7 +7,7 @@ LOCK := tests/requirements.lock
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix cov bench bench-locust wheel lock clean
+.PHONY: help install run test check fix bench bench-locust wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

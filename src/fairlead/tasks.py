@@ -31,8 +31,8 @@ class Tasks:
             self._report(task.get_name(), error)
 
     async def close(self) -> None:
-        """Cancel all of them and wait until each has ended."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        """Cancel all of them and wait until each has ended, those included that they start meanwhile."""
+        while running := list(self._running):
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
