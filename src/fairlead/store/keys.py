@@ -5,8 +5,7 @@
     fl:1:keys:changed     channel: the hash of a key that was changed or deleted
 
 A worker that has seen a key does not ask again: changes are pushed. While Redis is away what is remembered goes on
-working; when the subscription stands again, everything is looked up anew at its next use, since changes may have been
-missed.
+working; when the subscription stands again, all of it is read anew, since changes may have been missed.
 """
 
 import asyncio
@@ -106,7 +105,6 @@ class KeyRing:
         self._store = store
         self._fixed = {key.hash: key for key in fixed}
         self._known: dict[str, ApiKey] = {}
-        self._stale: dict[str, ApiKey] = {}
         self._strangers: set[str] = set()
         self._changes = 0
         """Counts what was pushed: an answer that may be older than the last of it is not remembered."""
@@ -128,8 +126,6 @@ class KeyRing:
         try:
             key = await self._store.get(digest)
         except (RedisError, OSError) as error:
-            if digest in self._stale:
-                return self._stale[digest]
             raise ApiError(
                 503,
                 "The key store cannot be reached, and this key has not been seen here before. Try again shortly",
@@ -143,8 +139,8 @@ class KeyRing:
         return key
 
     def _remember(self, digest: str, key: ApiKey | None) -> None:
-        self._stale.pop(digest, None)
         if key is None:
+            self._known.pop(digest, None)
             if len(self._strangers) >= MAX_STRANGERS:
                 self._strangers.clear()
             self._strangers.add(digest)
@@ -157,15 +153,20 @@ class KeyRing:
         """A key has changed."""
         self._changes += 1
         self._known.pop(digest, None)
-        self._stale.pop(digest, None)
         self._strangers.discard(digest)
 
-    def distrust_all(self) -> None:
-        """Changes may have been missed: look every key up at its next use."""
+    async def recheck_all(self) -> None:
+        """Changes may have been missed: read every key anew. Until its turn comes, each works as it did.
+
+        Raises RedisError.
+        """
         self._changes += 1
-        self._stale.update(self._known)
-        self._known.clear()
         self._strangers.clear()
+        for digest in list(self._known):
+            changes = self._changes
+            key = await self._store.get(digest)
+            if changes == self._changes:
+                self._remember(digest, key)
 
     async def follow(self, client: Client) -> None:
         """Apply pushed changes for ever. Run as a background task."""
@@ -185,7 +186,7 @@ class KeyRing:
                 if message is None:
                     await changes.ping()
                 elif message["type"] == "subscribe":
-                    self.distrust_all()  # whatever changed before this moment may have been missed
+                    await self.recheck_all()  # whatever changed before this moment may have been missed
                 elif message["type"] == "message":
                     self.forget(message["data"].decode("ascii", "replace"))
                 is_asked = message is None
