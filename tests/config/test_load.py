@@ -99,7 +99,7 @@ def test_a_wrong_setting_is_named_with_value_source_and_remedy(refused):
 
 def test_all_that_is_wrong_is_told_at_once(refused):
     lines = refused(
-        {"FAIRLEAD_PORT": "abc", "FAIRLEAD_PROT": "1", "OPENAI_API_KEY": "a b", "FAIRLEAD_PROVIDERS__X__WEIGHT": "0"},
+        {"FAIRLEAD_PORT": "abc", "FAIRLEAD_PROT": "1", "OPENAI_API_KEY": "a b", "FAIRLEAD_PROVIDERS__X__WEIGHT": "-1"},
         dotenv="FAIRLEAD_DEMO=perhaps",
         toml="[timeout]\nidle_s = -1",
         overrides={"FAIRLEAD_LOG_LEVEL": "loud"},

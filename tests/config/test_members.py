@@ -45,7 +45,7 @@ def test_what_fits(member, text, value):
         ("PRICE_PROMPT", "nan"),
         ("PRICE_PROMPT", "1e999999999999"),
         ("PRICE_PROMPT", "999999999"),
-        ("WEIGHT", "0"),
+        ("WEIGHT", "-1"),
         ("MAX_CONCURRENCY", "0"),
         ("DATA_COLLECTION", "maybe"),
         ("QUANTIZATION", "int3"),

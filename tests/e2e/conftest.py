@@ -1,23 +1,24 @@
 """One gateway that most tests share, its simulated providers, and clients for it.
 
-The gateway serves three families of models, so that what a test does to one endpoint is no other test's matter:
+The gateway serves families of models, so that what a test does to one endpoint is no other test's matter:
 
     solo/…    by `solo` alone
     twin/…    by `first` and `second`
     hasty/…   by `hasty`, with a short time to the first byte, and `first`
     brisk/…   by `brisk`, with little patience for silence in a reply
     shut/…    by `shut`, where nobody listens, and `first`
-    dead/…    by `shut` alone
 """
 
 import collections
 import contextlib
 import itertools
+from pathlib import Path
 
 import pytest
+from openai import OpenAI
+
 from harness.process import GatewayProcess
 from harness.simulators import Simulators
-from openai import OpenAI
 
 from .caller import Caller
 
@@ -29,7 +30,7 @@ SERVED = {
     "second": ["twin"],
     "hasty": ["hasty"],
     "brisk": ["brisk"],
-    "shut": ["shut", "dead"],
+    "shut": ["shut"],
 }
 """The families of each provider."""
 
@@ -43,7 +44,7 @@ def provider(name, upstream, **members):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "e2e" in item.path.parts:
+        if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.e2e)
 
 
@@ -139,11 +140,10 @@ def rough_upstream(simulators):
 def rough(rough_upstream, tmp_path_factory):
     """The gateway whose processes are killed, frozen and exchanged; each test leaves it whole.
 
-    It has two workers, one model, and its keys in the store: `key` is one of them.
+    It has two workers, one model, and its keys in the store.
     """
     env = {"FAIRLEAD_WORKERS": "2", **provider("lab", rough_upstream, models="acme/large")}
     with GatewayProcess(tmp_path_factory.mktemp("rough"), env) as gateway:
-        gateway.key = gateway.new_key
         yield gateway
 
 

@@ -1,8 +1,7 @@
 """Providers of whom nobody said what they serve are asked, once for all workers."""
 
-from harness.process import until
-
 from fairlead.demo import DemoModel, Personality
+from harness.process import until
 
 from .caller import Caller
 from .conftest import provider

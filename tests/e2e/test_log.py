@@ -42,10 +42,10 @@ def test_every_attempt_is_told(shared, upstreams, caller, new_model):
     ]
 
 
-@pytest.mark.parametrize(
-    ("members", "key", "status"),
-    [({}, "sk-nobody", 401), ({"model": "none/such"}, None, 400), ({"model": 5}, None, 400)],
-)
+REFUSED = [({}, "sk-nobody", 401), ({"model": "none/such"}, None, 400), ({"model": 5}, None, 400)]
+
+
+@pytest.mark.parametrize(("members", "key", "status"), REFUSED)
 def test_refusals_are_told_too(shared, caller, model, members, key, status):
     answer = caller.chat(**{"model": model, **members}, key=key)
     line = shared.request(answer.headers["x-generation-id"])

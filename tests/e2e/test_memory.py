@@ -4,9 +4,9 @@ import hashlib
 
 import orjson
 import pytest
-from harness.process import resident_bytes, until
 
 from fairlead.demo.shapes import DONE, Envelope, Events, flood_events
+from harness.process import resident_bytes, until
 
 from .caller import Caller
 from .conftest import CLIENT_KEY

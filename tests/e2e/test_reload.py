@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+
 from harness.process import until
 
 from .caller import Caller, Load
@@ -37,19 +38,19 @@ def exchange(gateway):
 def test_a_changed_configuration_takes_effect_without_a_failed_request(rough, upstream, configure):
     before = rough.workers()
     configure(providers__second__base_url=upstream.base_url, providers__second__models="acme/added")
-    with Caller(rough, rough.key) as caller, Load(rough, rough.key, "acme/large") as load:
+    with Caller(rough, rough.new_key) as caller, Load(rough, rough.new_key, "acme/large") as load:
         assert caller.chat("acme/added").status == 400
         exchange(rough)
         load.go_on()
     assert load.is_flawless, (load.failures, set(load.answers))
     assert not set(before) & set(rough.workers())
-    with Caller(rough, rough.key) as caller:
+    with Caller(rough, rough.new_key) as caller:
         assert caller.chat("acme/added").status == 200
 
 
 def test_streams_that_are_open_go_on(rough, upstream):
     upstream.does(text="word " * 50, token_delay_s=0.02)
-    with Caller(rough, rough.key) as caller:
+    with Caller(rough, rough.new_key) as caller:
         stream = caller.send_chat("acme/large", stream=True)
         reload(rough, "reloaded")
         assert stream.read().endswith(b"data: [DONE]\n\n")
@@ -59,7 +60,7 @@ def test_streams_that_are_open_go_on(rough, upstream):
 def test_a_broken_configuration_leaves_the_old_one_serving(rough, configure):
     before = rough.workers()
     configure(max_attempts="many")
-    with Load(rough, rough.key, "acme/large") as load:
+    with Load(rough, rough.new_key, "acme/large") as load:
         assert 'FAIRLEAD_MAX_ATTEMPTS=\\"many\\"' in reload(rough, "reload refused, the old configuration stays")
         load.go_on()
     assert load.is_flawless

@@ -29,7 +29,7 @@ def test_an_unknown_model_is_named_with_a_likely_one(client, model):
 
 
 def test_a_wrong_path_names_the_right_ones(client, shared, model):
-    with pytest.raises(openai.NotFoundError, match="404 page not found: /v2/chat/completions. The API is under /v1,"):
+    with pytest.raises(openai.NotFoundError, match=r"not found: /v2/chat/completions\. The API is under /v1,"):
         chat(client.with_options(base_url=f"{shared.url}/v2"), model)
     with pytest.raises(openai.NotFoundError, match="none/such is not served here"):
         client.models.retrieve("none/such")
@@ -112,3 +112,11 @@ def test_a_reply_that_is_cut_is_asked_for_again(client, upstreams, new_model):
     model = new_model("twin")
     while not upstreams["first"].requests:
         assert chat(client, model).choices[0].finish_reason == "stop"
+
+
+def test_a_request_that_is_too_large(client, solo, model):
+    """The answer comes before the body has been sent, and must survive the sending of the rest."""
+    with pytest.raises(openai.APIStatusError, match="FAIRLEAD_MAX_BODY_BYTES") as caught:
+        client.chat.completions.create(model=model, messages=[{"role": "user", "content": "x" * 40_000_000}])
+    assert caught.value.status_code == 413
+    assert not solo.requests

@@ -48,7 +48,6 @@ def test_a_second_start_in_one_directory_names_the_first(new_gateway, shared):
     assert second.wait() == 2
 
 
-@pytest.mark.xfail(reason="config/members.py: WEIGHT may not be 0, though the plan knows what that means", strict=True)
 def test_a_provider_of_weight_zero_gets_nothing(new_gateway, simulators):
     drained, serving = simulators.start(), simulators.start()
     env = {

@@ -4,9 +4,9 @@ import os
 import signal
 
 import pytest
-from harness.process import until
 
 from fairlead.access.keys import generate
+from harness.process import until
 
 from .caller import Caller, Load, callers_of_each_worker
 
@@ -24,7 +24,7 @@ def stopped(rough):
 
 
 def test_while_it_hangs_what_is_known_works_and_what_is_not_is_refused_soon(rough, stopped):
-    with callers_of_each_worker(rough, rough.key, "acme/large") as callers:
+    with callers_of_each_worker(rough, rough.new_key, "acme/large") as callers:
         stopped()
         for caller in callers.values():
             assert {caller.chat("acme/large").status for _ in range(20)} == {200}
@@ -39,7 +39,7 @@ def test_while_it_hangs_what_is_known_works_and_what_is_not_is_refused_soon(roug
 
 def test_when_it_comes_back_everything_works(rough, stopped):
     key = rough.create_key("created before")
-    with callers_of_each_worker(rough, rough.key, "acme/large") as callers:
+    with callers_of_each_worker(rough, rough.new_key, "acme/large") as callers:
         stopped()
         for caller in callers.values():
             assert caller.chat("acme/large", key=key).status == 503
@@ -52,7 +52,7 @@ def test_when_it_comes_back_everything_works(rough, stopped):
 def test_when_it_dies_it_is_started_again_and_no_request_fails(rough):
     heard = len(rough.lines)
     before = rough.store_pid()
-    with Load(rough, rough.key, "acme/large") as load:
+    with Load(rough, rough.new_key, "acme/large") as load:
         os.kill(before, signal.SIGKILL)
         rough.expect("embedded store died (signal 9), starting it again", after=heard)
         until(rough.store_url)
@@ -60,7 +60,7 @@ def test_when_it_dies_it_is_started_again_and_no_request_fails(rough):
     assert load.is_flawless, (load.failures, set(load.answers))
     assert rough.store_pid() != before
     key = rough.create_key("created after")
-    with Caller(rough, rough.key) as caller:
+    with Caller(rough, rough.new_key) as caller:
         until(lambda: caller.chat("acme/large", key=key).status == 200)
         assert caller.chat("acme/large").status == 200, "its data survived"
 
@@ -68,7 +68,7 @@ def test_when_it_dies_it_is_started_again_and_no_request_fails(rough):
 def test_changes_made_after_its_death_are_pushed_again(rough):
     heard = len(rough.lines)
     key = rough.create_key("seen before")
-    with callers_of_each_worker(rough, rough.key, "acme/large") as callers:
+    with callers_of_each_worker(rough, rough.new_key, "acme/large") as callers:
         for caller in callers.values():
             assert caller.chat("acme/large", key=key).status == 200
         os.kill(rough.store_pid(), signal.SIGKILL)

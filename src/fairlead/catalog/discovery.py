@@ -164,7 +164,7 @@ def _micros_of(value: float | str) -> int:
     The dearest model ever sold cost 0.0006 USD per token and the cheapest 0.01 USD per million, so the two cannot meet.
     """
     micros = price_from_usd_per_mtok(value)
-    return micros if micros == 0 or micros >= 1_000 else price_from_usd_per_token(value)
+    return micros if micros >= 1_000 else price_from_usd_per_token(value)
 
 
 _NOT_CHAT_TYPES: Final = frozenset(

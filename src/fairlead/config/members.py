@@ -92,7 +92,7 @@ MEMBERS: tuple[Setting, ...] = (
     ),
     Setting("PRICE_PROMPT", "(catalogue)", "USD per million prompt tokens, of every model here", _PRICE),
     Setting("PRICE_COMPLETION", "(catalogue)", "USD per million completion tokens, of every model here", _PRICE),
-    Setting("WEIGHT", "1", "Share of the traffic, relative to others", number(0.001, 1000)),
+    Setting("WEIGHT", "1", "Share of the traffic, relative to others; 0 drains it", number(0, 1000)),
     Setting("MAX_CONCURRENCY", "(no limit)", "Most requests at a time", whole(1, 1_000_000, "64")),
     Setting("DATA_COLLECTION", "allow", "deny: it keeps no prompts to train on", one_of("allow", "deny")),
     Setting("ZDR", "off", "on: it retains no data at all", SWITCH),

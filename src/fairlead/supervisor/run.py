@@ -240,6 +240,7 @@ class Supervisor(Generic[P]):
             notify.notify(self._notify_socket, notify.STOPPING)
             self._kill_at = now + self._settings.drain_delay_s + self._settings.drain_timeout_s + _OVERTIME_S
             self._pool.stop()
+            self._listeners.close()  # ours only: when the workers have closed theirs, new connections are refused
         else:
             self._pool.kill()
 
