@@ -26,6 +26,7 @@ from fairlead.edge.models import model_routes
 from fairlead.edge.protocol import guarded_protocol
 from fairlead.edge.server import WorkerServer
 from fairlead.edge.status import status_routes
+from fairlead.errors import ConfigError
 from fairlead.health.board import HealthBoard
 from fairlead.refresh import CatalogRefresh, Source
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
@@ -67,7 +68,7 @@ class Worker:
             ),
         )
         self._redis = connect(redis_url)
-        self._keys = KeyRing(KeyStore(self._redis), fixed_keys(settings, has_demo_only=bool(demo)))
+        self._keys = KeyRing(KeyStore(self._redis), fixed_keys(settings, demo))
         self._board = HealthBoard(settings.probe_min_s, settings.probe_max_s)
         self._refresh = CatalogRefresh(
             sources_of(settings, demo),
@@ -200,13 +201,17 @@ def is_discoverable(provider: Provider) -> bool:
     return builtin is None or builtin.is_discoverable
 
 
-def fixed_keys(settings: Settings, *, has_demo_only: bool) -> list[ApiKey]:
-    """Return the keys that work without the store: those of the environment, and the demo key."""
+def fixed_keys(settings: Settings, demo: Mapping[str, str]) -> list[ApiKey]:
+    """Return the keys that work without the store: those of the environment, and perhaps the demo key.
+
+    Everybody knows the demo key. It works only where it can open nothing but the simulated providers, and only from
+    this machine.
+    """
     found = [
         access_keys.from_token(secret.reveal(), f"FAIRLEAD_API_KEYS[{index}]")
         for index, secret in enumerate(settings.api_keys)
     ]
-    if has_demo_only:
+    if demo and not settings.providers and is_loopback(settings.host):
         found.append(access_keys.from_token(access_keys.DEMO_KEY, "demo"))
     return found
 
@@ -220,8 +225,13 @@ async def has_stored_keys(client: Client) -> bool:
 
 
 def upstream_tls(settings: Settings) -> ssl.SSLContext:
-    """Return the context of all TLS to providers."""
-    return tls_context(str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
+    """Return the context of all TLS to providers. Raises ConfigError for a file that holds no certificates."""
+    try:
+        return tls_context(str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f'SSL_CERT_FILE="{settings.ssl_cert_file}": {error}; name a file with certificates in PEM form'
+        ) from error
 
 
 def proxy_rule(settings: Settings) -> ProxyRule:
@@ -235,5 +245,8 @@ def read_overrides(settings: Settings) -> Overrides:
     """Read the operator's catalogue file (`FAIRLEAD_CATALOG`)."""
     if settings.catalog is None:
         return Overrides()
-    text = settings.catalog.read_text(encoding="utf-8")
+    try:
+        text = settings.catalog.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f'FAIRLEAD_CATALOG="{settings.catalog}": cannot be read as UTF-8 text: {error}') from error
     return parse_overrides(text, "json" if settings.catalog.suffix == ".json" else "toml")

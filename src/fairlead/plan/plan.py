@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fairlead.catalog.model import Catalog, Endpoint
+from fairlead.catalog.names import strip_gateway_prefix
 from fairlead.health.board import EndpointHealth
 from fairlead.plan.pick import weighted_order
 
@@ -34,6 +35,9 @@ def make_plan(
     `worker_share` is this worker's part of the fleet (1 / workers): its part of a provider's concurrency limit.
     """
     model_id = catalog.resolve(model)
+    if model_id not in catalog.endpoints:  # `openrouter/…`, as clients write that took us for another gateway
+        known = {*catalog.endpoints, *catalog.aliases}
+        model_id = catalog.resolve(strip_gateway_prefix(model, known))
     endpoints = catalog.endpoints.get(model_id)
     if not endpoints:
         return None
