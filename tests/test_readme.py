@@ -113,10 +113,7 @@ def test_members_without_effect_are_those_that_it_names():
     fields |= {"MAX_CONCURRENCY": "max_concurrency", "HEADERS": "headers", "API_KEY": "api_key", "BASE_URL": "base_url"}
     is_read = read_outside("config")
     said = README.partition("and of a provider")[2].partition(".\n")[0]
-    # The deadline of an exchange is set before its provider is known.
-    assert set(re.findall(r"`(\w+)`", said)) - {"TIMEOUT_TOTAL_S"} == {
-        name for name, field in fields.items() if not is_read(field)
-    }
+    assert set(re.findall(r"`(\w+)`", said)) == {name for name, field in fields.items() if not is_read(field)}
 
 
 def test_the_number_of_providers():

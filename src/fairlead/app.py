@@ -46,6 +46,9 @@ from fairlead.upstream.pool import PoolLimits
 
 FLUSH_S = 0.1
 """How often what has been collected is written. A power cut loses at most this much of the request log."""
+SETTLE_TOGETHER = 64
+"""So many exchanges are settled in one go, or as many as there are after FLUSH_S. Fewer, and the code for it is cold;
+more, and their memory is (measured at 13 000 requests/s: 74 us a request with 1 300 kept, 68 with 64)."""
 
 
 class Worker:
@@ -91,7 +94,7 @@ class Worker:
 
     def _app(self) -> App:
         chat = ChatCompletions(
-            self._relay, self._keys, self.drain, self._settings.max_body_bytes, self._finished.append, self._report
+            self._relay, self._keys, self.drain, self._settings.max_body_bytes, self._keep, self._report
         )
         hot = {f"{base}/chat/completions": chat for base in BASES}
         routes = [route for base in BASES for route in model_routes(base, lambda: self._relay.routes.catalog)]
@@ -132,12 +135,20 @@ class Worker:
             await asyncio.sleep(FLUSH_S)
             self._flush()
 
-    def _flush(self) -> None:
-        """Settle and log what has ended since the last time."""
+    def _keep(self, record: ExchangeRecord) -> None:
+        self._finished.append(record)
+        if len(self._finished) >= SETTLE_TOGETHER:
+            self._settle()
+
+    def _settle(self) -> None:
         for record in self._finished:
             settle(record)
             self._requests.keep(record)
         self._finished.clear()
+
+    def _flush(self) -> None:
+        """Settle and write what has ended since the last time."""
+        self._settle()
         self._requests.flush()
 
     def _details(self) -> dict[str, object]:

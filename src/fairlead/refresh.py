@@ -130,7 +130,7 @@ class CatalogRefresh:
             else:
                 models = parse_discovery(listing, provider)
         except (UpstreamError, ValueError) as error:
-            self._log.warning("models not listed", provider=provider.slug, error=str(error))
+            self._log.warning("models not listed", provider=provider.slug, error=_masked(str(error), provider))
             return _Answer.FAILED
         self._claimed.discard(provider.slug)
         self._listed[provider.slug] = models
@@ -141,3 +141,10 @@ class CatalogRefresh:
             return False
         self._claimed.add(provider.slug)
         return True
+
+
+def _masked(text: str, provider: Provider) -> str:
+    """Return `text` without what was sent: a provider that refuses may quote the key it was given."""
+    for sent in filter(None, (provider.api_key, *provider.headers.values())):
+        text = text.replace(sent, "…")
+    return text

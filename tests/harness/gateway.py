@@ -6,6 +6,7 @@ import random
 from types import MappingProxyType
 
 import uvicorn
+
 from fairlead.access.keys import from_token
 from fairlead.catalog.model import Catalog, Endpoint, Model, Price, Provider, Timeouts
 from fairlead.demo.server import Simulator
@@ -27,6 +28,7 @@ from fairlead.upstream.dispatch import ProxyRule, dispatches
 
 KEY = "sk-test"
 MODEL = "acme/large"
+DEFAULT_TIMEOUTS = Timeouts()
 PRICE = Price(prompt=1_000_000, completion=2_000_000)
 
 
@@ -45,7 +47,9 @@ class FirstDeclared(random.Random):
 class Gateway:
     """Serves `MODEL` from the given simulators, asked in the order given. `records` are the finished exchanges."""
 
-    def __init__(self, *simulators, timeouts=Timeouts(), max_attempts=4, max_body_bytes=1 << 20, providers=(), **guard):
+    def __init__(
+        self, *simulators, timeouts=DEFAULT_TIMEOUTS, max_attempts=4, max_body_bytes=1 << 20, providers=(), **guard
+    ):
         self.simulators = simulators
         self._finished = []
         self.faults = []
@@ -71,9 +75,7 @@ class Gateway:
         )
         # A store that cannot be reached: every key that is not fixed meets it.
         self.keys = KeyRing(KeyStore(connect("unix:///nonexistent.sock")), [from_token(KEY, "test")])
-        chat = ChatCompletions(
-            self.relay, self.keys, self.drain, max_body_bytes, self._finished.append, self._fault
-        )
+        chat = ChatCompletions(self.relay, self.keys, self.drain, max_body_bytes, self._finished.append, self._fault)
         self.app = App(
             {f"{base}/chat/completions": chat for base in BASES},
             [*status_routes(self.drain, dict), *(r for b in BASES for r in model_routes(b, lambda: catalog))],

@@ -1,4 +1,4 @@
-"""`fairlead serve` as its users start it: a tree of processes with a directory, an environment and a port of its own."""
+"""`fairlead serve` as its users start it: processes with a directory, an environment and a port of their own."""
 
 import contextlib
 import json
@@ -46,6 +46,8 @@ class GatewayProcess:
         """All that was printed so far, both outputs, without line ends."""
         self.url = ""
         """Without a path; `base_url` is what a client of OpenAI's is given."""
+        self.new_key = None
+        """The first key of the installation, if this start created it."""
         self._printed = threading.Condition()
         self._is_silent = False
         self._process = None
@@ -70,7 +72,8 @@ class GatewayProcess:
             self.close()
             raise
         self.url = _URL.search(self.output)[1]
-        if self.new_key is not None:
+        if (created := _NEW_KEY.search(self.output)) is not None:
+            self.new_key = created[1]
             self.secrets.add(self.new_key)
         return self
 
@@ -84,15 +87,16 @@ class GatewayProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, name="output of the gateway")
         self._reader.start()
 
     def _environment(self):
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONDONTWRITEBYTECODE") if name in os.environ}
-        return {**kept, "HOME": str(self.directory), **self.env}
+        path = os.environ.get("PATH", os.defpath)  # noqa: TID251 - for the child: where a store's binary may be
+        return {"PATH": path, "HOME": str(self.directory), **self.env}
 
     def _read(self):
         for line in self._process.stdout:
@@ -156,12 +160,6 @@ class GatewayProcess:
     def request(self, request_id):
         """Return the log line of one request (a generation id will do), decoded, now or when it comes."""
         return json.loads(self.expect(f'"request_id":"{request_id}"'))
-
-    @property
-    def new_key(self):
-        """The first key of the installation, if this start created it."""
-        found = _NEW_KEY.search(self.output)
-        return found and found[1]
 
     # Where it is
 
@@ -243,7 +241,7 @@ def kill(pids):
 
 
 def until(condition):
-    """Ask again and again until `condition()` holds, for what cannot be waited for otherwise. Return what it returned."""
+    """Return what `condition()` does once that is true. For what cannot be waited for otherwise."""
     deadline = clock.monotonic() + PATIENCE_S
     while not (met := condition()):
         assert clock.monotonic() < deadline, "it never came true"

@@ -6,8 +6,7 @@ import threading
 import uvloop
 
 from fairlead.demo import Script, Simulator
-
-PATIENCE_S = 30.0
+from harness.process import PATIENCE_S
 
 
 class Simulators:

@@ -7,8 +7,7 @@ import pytest
 import trustme
 
 from fairlead.upstream.client import UpstreamClient
-
-from .peer import LOOPBACK, Peer, reset, turns
+from upstream.peer import LOOPBACK, Peer, reset, turns
 
 
 @pytest.fixture(scope="session")

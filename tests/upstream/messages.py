@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from .corpus import Outcome
+from upstream.corpus import Outcome
 
 FRAMING_NAMES = {"content-length", "transfer-encoding", "connection", "upgrade"}
 

@@ -86,18 +86,19 @@ class Guest:
         """Return one whole request; its length is told by content-length. Raises EOFError."""
         data = b""
         while b"\r\n\r\n" not in data:
-            data += await self._more()
+            data += await self.more()
         head, _, body = data.partition(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]) if b"content-length" in head else 0
         parts, size = [body], len(body)
         while size < length:
-            parts.append(await self._more())
+            parts.append(await self.more())
             size += len(parts[-1])
         body = b"".join(parts)
         self._unread = body[length:]
         return head + b"\r\n\r\n" + body[:length]
 
-    async def _more(self):
+    async def more(self):
+        """Return what has come. Raises EOFError at the end."""
         if not (data := await self.recv()):
             raise EOFError
         return data

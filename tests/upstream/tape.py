@@ -5,10 +5,10 @@ import socket
 
 from fairlead import clock
 from fairlead.errors import UpstreamError
+from fairlead.turn import Turn
 from fairlead.upstream.connection import Connection, Limits
-
-from .corpus import Outcome
-from .peer import PATIENT
+from upstream.corpus import Outcome
+from upstream.peer import PATIENT
 
 NO_SOCKET = socket.socket()
 """Of which nothing is known."""
@@ -86,13 +86,24 @@ class HandLoop:
         pass
 
 
+class HandTurn(Turn):
+    """A turn that the test ends."""
+
+    def add(self, transport):
+        self._waiting.append(transport)
+
+    def end(self):
+        self._end()
+
+
 class Deck:
     """A `Connection` on a tape, and what it told its pool."""
 
     def __init__(self, limits=None, *, sock=NO_SOCKET, loop=None):
         self.loop = loop or HandLoop()
         self.kept = self.lost = 0
-        self.connection = Connection(self.loop, sock, limits or Limits(), self._on_idle, self._on_closed)
+        self.turn = HandTurn()
+        self.connection = Connection(self.loop, sock, self.turn, limits or Limits(), self._on_idle, self._on_closed)
         self.tape = Tape()
         self.connection.connection_made(self.tape)
         self.reply = None
@@ -103,8 +114,11 @@ class Deck:
     def _on_closed(self, connection):
         self.lost += 1
 
-    def send(self, *body, timeouts=PATIENT, total_s=60.0):
+    def send(self, *body, timeouts=PATIENT, total_s=60.0, is_held=False):
+        """Send a request. `is_held`: the turn goes on, and nothing has left yet."""
         self.reply = self.connection.send(b"POST / HTTP/1.1\r\n\r\n", body, timeouts, clock.monotonic() + total_s)
+        if not is_held:
+            self.turn.end()
         return self.reply
 
     def feed(self, *pieces):

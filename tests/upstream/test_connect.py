@@ -18,8 +18,7 @@ from fairlead.upstream import connect
 from fairlead.upstream.connect import Connector, tls_context
 from fairlead.upstream.origin import Origin, Proxy
 from fairlead.upstream.pool import PoolLimits
-
-from .peer import LOOPBACK, TIME_LIMIT_S, Peer, ask, ask_all, on_both_loops, turns
+from upstream.peer import LOOPBACK, TIME_LIMIT_S, Peer, ask, ask_all, on_both_loops, turns
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,10 @@ from fairlead.catalog.model import Timeouts
 from fairlead.errors import StaleConnection, Truncated, UpstreamError, UpstreamTimeout
 from fairlead.upstream.connection import WRITELINES_BYTES, Limits
 from fairlead.upstream.reply import HIGH_WATER_BYTES
-
-from .corpus import CASES, LIMITS
-from .messages import cuts, messages
-from .peer import OK
-from .tape import Deck, HandLoop, MoreToComeError, done
+from upstream.corpus import CASES, LIMITS
+from upstream.messages import cuts, messages
+from upstream.peer import OK
+from upstream.tape import Deck, HandLoop, MoreToComeError, done
 
 
 def play(case, pieces):
@@ -83,6 +82,15 @@ class TestReuse:
         deck.tape.unsent_bytes = 1
         deck.feed(OK)
         assert deck.outcome().body == b"ok"
+        assert not deck.is_kept
+
+    def test_not_before_the_request_has_been_written(self):
+        """What came is no answer to it, and it is not to go out any more."""
+        deck = Deck()
+        deck.send(is_held=True)
+        deck.feed(OK)
+        deck.turn.end()
+        assert deck.tape.writes == []
         assert not deck.is_kept
 
     @pytest.mark.parametrize("wire", [OK, b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n", b"\r\n", b"x"])
@@ -201,6 +209,19 @@ class TestTimeouts:
         loop.advance(0.2)
         assert self.phase(deck) == ("idle", 5.0)
 
+    @pytest.mark.parametrize("after_s", [0.0, 1.0, 3.5, 8.0])
+    def test_silence_begins_at_any_time(self, loop, deck, after_s):
+        """Though no timer is moved for content."""
+        deck.connection.abort()
+        deck = Deck(loop=loop)
+        deck.send(timeouts=Timeouts(first_byte_s=10.0, idle_s=3.0))
+        loop.advance(after_s)
+        deck.feed(self.CHUNKED, b"1\r\na\r\n")
+        loop.advance(2.9)
+        assert self.phase(deck) is None
+        loop.advance(0.2)
+        assert self.phase(deck) == ("idle", 3.0)
+
     def test_a_drip_keeps_it_alive_until_the_deadline(self, loop, deck):
         deck.feed(self.CHUNKED)
         for _ in range(13):
@@ -214,7 +235,7 @@ class TestTimeouts:
     def test_a_pause_of_the_reader_is_not_the_providers(self, loop, deck):
         deck.feed(self.CHUNKED, b"fffff\r\n", bytes(HIGH_WATER_BYTES + 1))
         assert deck.tape.is_paused
-        loop.advance(30.0)
+        loop.advance(32.0)
         done(deck.reply.read())
         assert not deck.tape.is_paused
         loop.advance(4.9)
@@ -300,6 +321,15 @@ class TestStale:
         tcp_pair.close()
         idle.end()
         assert self.error(idle) is StaleConnection
+
+    def test_closed_before_the_request_left(self, idle, tcp_pair):
+        idle.tape.writes.clear()
+        idle.send(is_held=True)
+        tcp_pair.close()
+        idle.end()
+        idle.turn.end()
+        assert self.error(idle) is StaleConnection
+        assert idle.tape.writes == []
 
     def test_closed_and_then_written_to(self, deck, tcp_pair):
         """The loop would have reported an older close, so a young one is not looked for."""

@@ -15,9 +15,8 @@ from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
 from fairlead.upstream.origin import Origin
 from fairlead.upstream.pool import Pool, PoolLimits
-
-from .peer import OK, ask
-from .tape import NO_SOCKET, Tape
+from upstream.peer import OK, ask
+from upstream.tape import NO_SOCKET, Tape
 
 PART = OK[:-1]
 LAST = OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)

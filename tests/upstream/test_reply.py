@@ -6,8 +6,7 @@ import pytest
 
 from fairlead.errors import Truncated
 from fairlead.upstream.reply import HIGH_WATER_BYTES, Reply
-
-from .tape import done
+from upstream.tape import done
 
 
 class Source:
@@ -130,6 +129,12 @@ class TestWaiting:
             reply._finish(None)
             assert await waiting == b""
 
+    async def test_whoever_waits_wants_more(self, reply, source):
+        async with asyncio.TaskGroup() as tasks:
+            await self.wait_in(tasks, reply.read())
+            assert source.told == ["resume"]
+            reply._finish(None)
+
     @pytest.mark.parametrize("wait", [Reply.head, Reply.read])
     async def test_a_fault_ends_it(self, reply, wait):
         waiting = asyncio.gather(wait(reply), return_exceptions=True)
@@ -142,4 +147,66 @@ class TestWaiting:
     async def test_cancelling_it_aborts(self, reply, source, wait):
         async with asyncio.TaskGroup() as tasks:
             (await self.wait_in(tasks, wait(reply))).cancel()
-        assert source.told == ["abort"]
+        assert source.told == ["resume", "abort"]
+
+
+@pytest.mark.anyio
+class TestForwarding:
+    """`forward` is fed by the event that brings content; `sink` says whether it wants more."""
+
+    @pytest.fixture
+    def got(self):
+        return []
+
+    @pytest.fixture
+    async def forwarding(self, reply, got):
+        """A call that is waiting, and takes up to two parts."""
+
+        def sink(data):
+            got.append(data)
+            return len(got) < 2
+
+        task = asyncio.gather(reply.forward(sink), return_exceptions=True)
+        await asyncio.sleep(0)
+        yield task
+        task.cancel()
+
+    async def test_what_has_come_already_is_returned(self, reply, got):
+        arrive(reply, b"a")
+        assert await reply.forward(got.append) == b"a"
+        assert got == []
+
+    async def test_content_goes_through_at_once(self, reply, got, forwarding):
+        reply._chunks.append(b"a")
+        assert reply._arrive()
+        assert got == [b"a"]
+
+    async def test_a_sink_that_has_enough_stops_it(self, reply, got, forwarding):
+        for part, wants_more in ((b"a", True), (b"b", False), (b"c", True)):
+            reply._chunks.append(part)
+            assert reply._arrive() is wants_more
+        assert got == [b"a", b"b"]
+        assert await forwarding == [b"c"]
+
+    async def test_at_the_end_the_rest_is_returned(self, reply, got, forwarding):
+        reply._chunks += [b"a", b"b"]
+        reply._finish(None)
+        assert await forwarding == [b"ab"]
+        assert got == []
+        assert await reply.forward(got.append) == b""
+
+    async def test_a_fault_comes_with_the_next_call(self, reply, got, forwarding):
+        reply._chunks.append(b"a")
+        reply._finish(Truncated("closed"))
+        assert await forwarding == [b"a"]
+        with pytest.raises(Truncated):
+            await reply.forward(got.append)
+
+    async def test_cancelling_it_aborts(self, reply, got, source, forwarding):
+        forwarding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await forwarding
+        assert source.told == ["resume", "abort"]
+        reply._chunks.append(b"late")
+        reply._arrive()
+        assert got == []

@@ -1,43 +1,32 @@
 """From a request's headers to its key, or to the refusal."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from fairlead.access.keys import ApiKey, is_well_formed, looks_like_ours
 from fairlead.errors import ApiError
 
-Headers = Iterable[tuple[bytes, bytes]]
-
 _CHALLENGE = {"www-authenticate": 'Bearer realm="fairlead"'}
 
 
-def token_of(headers: Headers) -> bytes:
+def token_of(fields: Mapping[bytes, bytes]) -> bytes:
     """Return the key that a request carries: `Authorization: Bearer …`, or `x-api-key` (Anthropic's clients).
 
-    `headers` has lower-case names. Raises ApiError 401 when there is none.
+    `fields`: its headers by lower-case name. Raises ApiError 401 when there is none.
     """
-    fallback = None
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, token = value.partition(b" ")
-            token = token.strip()
-            if scheme.lower() == b"bearer" and token:
-                return token
-            raise ApiError(
-                401,
-                "The Authorization header must be 'Bearer <key>'",
-                error_type="authentication",
-                headers=_CHALLENGE,
-            )
-        if name == b"x-api-key":
-            fallback = value.strip()
-    if fallback:
-        return fallback
-    raise ApiError(
-        401,
-        "Missing Authentication header: send 'Authorization: Bearer <key>'",
-        error_type="authentication",
-        headers=_CHALLENGE,
-    )
+    authorization = fields.get(b"authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(b" ")
+        token = token.strip()
+        if scheme.lower() == b"bearer" and token:
+            return token
+        raise _refusal("The Authorization header must be 'Bearer <key>'")
+    if token := fields.get(b"x-api-key", b"").strip():
+        return token
+    raise _refusal("Missing Authentication header: send 'Authorization: Bearer <key>'")
+
+
+def _refusal(text: str) -> ApiError:
+    return ApiError(401, text, error_type="authentication", headers=_CHALLENGE)
 
 
 def refuse_unknown(token: bytes) -> ApiError:

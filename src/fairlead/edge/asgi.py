@@ -42,7 +42,7 @@ class App:
     async def _refuse(self, request: Request, fault: Exception) -> Response:
         """Answer what Starlette has no route for."""
         assert isinstance(fault, HTTPException)
-        path = request.url.path
+        path = request.scope["path"]  # as it was routed; `request.url` drops what no URL may contain
         headers = dict(fault.headers or {})
         if fault.status_code == 405 or path in self._hot:
             allowed = "POST" if path in self._hot else headers.get("Allow", "GET")

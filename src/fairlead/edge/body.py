@@ -1,38 +1,32 @@
 """Reading a request's body, bounded."""
 
-from fairlead.edge.downstream import Headers, Receive
+from collections.abc import Mapping
+
+from fairlead.edge.downstream import Receive
 from fairlead.errors import ApiError, ClientGone
 
 
-async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> bytes:
-    """Return the whole body.
+async def read_body(receive: Receive, fields: Mapping[bytes, bytes], limit_bytes: int) -> bytes:
+    """Return the whole body of a request with these header `fields`.
 
     Raises ApiError 413 as soon as it is known to be too large (from its content-length before reading any of it), and
     ClientGone if the caller leaves before its end.
     """
-    for name, value in headers:
-        if name == b"content-length" and int(value) > limit_bytes:
-            raise too_large(limit_bytes)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        return body
-    parts, size = [body], len(body)
+    if int(fields.get(b"content-length", 0)) > limit_bytes:
+        raise too_large(limit_bytes)
+    parts: list[bytes] = []
+    size = 0
     while True:
-        if size > limit_bytes:
-            raise too_large(limit_bytes)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        parts.append(message["body"])
-        size += len(parts[-1])
+        part: bytes = message["body"]
+        size += len(part)
+        if size > limit_bytes:
+            raise too_large(limit_bytes)
         if not message["more_body"]:
-            break
-    if size > limit_bytes:
-        raise too_large(limit_bytes)
-    return b"".join(parts)
+            return b"".join((*parts, part)) if parts else part
+        parts.append(part)
 
 
 def too_large(limit_bytes: int) -> ApiError:

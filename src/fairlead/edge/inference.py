@@ -4,12 +4,12 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fairlead import clock
 from fairlead.access.admit import check, token_of
 from fairlead.edge.body import read_body
-from fairlead.edge.downstream import Headers, HttpDownstream, Receive, Scope, Send
+from fairlead.edge.downstream import HttpDownstream, Receive, Scope, Send
 from fairlead.edge.drain import Drain
 from fairlead.edge.respond import respond_error
 from fairlead.errors import ApiError, ClientGone
@@ -22,6 +22,9 @@ _SAFE_ID = re.compile(rb"[A-Za-z0-9_.:/@-]{1,128}")
 _TRACE_VALUE = re.compile(rb"[\x20-\x7e]{1,512}")
 _GZIP = re.compile(rb"(?:^|[\s,])gzip(?:\s*;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+)?\s*(?:,|$)")
 
+
+Fields = Mapping[bytes, bytes]
+"""Headers by lower-case name; of repeated ones the first."""
 
 _SHUTTING_DOWN = ApiError(503, "The gateway is shutting down; send the request again", error_type="server")
 
@@ -51,19 +54,19 @@ class ChatCompletions:
         self._id_counter = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: Headers = scope["headers"]
+        fields: Fields = dict(reversed(scope["headers"]))
         downstream = HttpDownstream(scope)
-        record = self._new_record(headers)
+        record = self._new_record(fields)
         self._drain.enter(downstream)
         try:
-            token = token_of(headers)
+            token = token_of(fields)
             key = self._keys.find(token) or await self._keys.look_up(token)
             record.key_hash = key.hash
             check(key)
-            request = ChatRequest.parse(await read_body(receive, headers, self._max_body_bytes))
+            request = ChatRequest.parse(await read_body(receive, fields, self._max_body_bytes))
             record.model = request.model
             record.is_stream = request.is_stream
-            await self._relay.run(request, _extra_head(headers, request, record), downstream, record)
+            await self._relay.run(request, _extra_head(fields, request, record), downstream, record)
         except ApiError as error:
             await self._refuse(downstream, error, record)
         except (ClientGone, asyncio.CancelledError) as error:
@@ -88,39 +91,38 @@ class ChatCompletions:
 
     async def _refuse(self, downstream: HttpDownstream, error: ApiError, record: ExchangeRecord) -> None:
         record.end, record.error = "error", error.message
-        if downstream.is_started:  # nothing honest can be said any more
-            downstream.abort()
+        if downstream.is_started or (downstream.is_expired and downstream.is_slow):
+            downstream.abort()  # nothing honest can be said any more, or nobody takes it in time
             return
         record.status = error.status
-        await respond_error(downstream, error, record)
+        try:
+            await respond_error(downstream, error, record)
+        except asyncio.CancelledError:  # while it waited for the caller to take the replies before this one
+            if not downstream.is_gone and not downstream.is_expired:
+                raise
+            record.status = 499
+            downstream.abort()
 
-    def _new_record(self, headers: Headers) -> ExchangeRecord:
+    def _new_record(self, fields: Fields) -> ExchangeRecord:
         now = clock.wall()
-        generation_id = f"gen-{int(now)}-{self._id_prefix}{next(self._id_counter):x}"
-        request_id = generation_id
-        for name, value in headers:
-            if name == b"x-request-id" and _SAFE_ID.fullmatch(value):
-                request_id = value.decode()
+        generation_id = request_id = f"gen-{int(now)}-{self._id_prefix}{next(self._id_counter):x}"
+        if (given := fields.get(b"x-request-id")) is not None and _SAFE_ID.fullmatch(given):
+            request_id = given.decode()
         return ExchangeRecord(generation_id, request_id, now, clock.monotonic())
 
 
-def _extra_head(headers: Headers, request: ChatRequest, record: ExchangeRecord) -> bytes:
+def _extra_head(fields: Fields, request: ChatRequest, record: ExchangeRecord) -> bytes:
     """Return the header lines for the provider that come from this request. An allow-list: nothing else goes up.
 
     A stream is asked for without content-encoding, so that its end can be read along; for other replies gzip, which we
     can read, if the caller takes it.
     """
-    lines = [b"x-request-id: %b\r\n" % record.request_id.encode()]
-    accepts_gzip = False
-    for name, value in headers:
-        if name in (b"traceparent", b"tracestate") and _TRACE_VALUE.fullmatch(value):
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif name == b"accept-encoding":
-            accepts_gzip = _GZIP.search(value) is not None
+    head = b"x-request-id: %b\r\n" % record.request_id.encode()
+    for name in (b"traceparent", b"tracestate"):
+        if name in fields and _TRACE_VALUE.fullmatch(fields[name]):
+            head += b"%b: %b\r\n" % (name, fields[name])
     if request.is_stream:
-        lines.append(b"accept: text/event-stream\r\naccept-encoding: identity\r\n")
-    elif accepts_gzip:
-        lines.append(b"accept: application/json\r\naccept-encoding: gzip\r\n")
-    else:
-        lines.append(b"accept: application/json\r\naccept-encoding: identity\r\n")
-    return b"".join(lines)
+        return head + b"accept: text/event-stream\r\naccept-encoding: identity\r\n"
+    if _GZIP.search(fields.get(b"accept-encoding", b"")):
+        return head + b"accept: application/json\r\naccept-encoding: gzip\r\n"
+    return head + b"accept: application/json\r\naccept-encoding: identity\r\n"

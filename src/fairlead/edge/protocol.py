@@ -30,6 +30,7 @@ from fairlead.edge import head
 from fairlead.edge.cycle import Caller, GuardedCycle, Http10Cycle, Outlet
 from fairlead.edge.limits import Limits, Sweep
 from fairlead.errors import ApiError
+from fairlead.turn import GatheredTransport, Turn
 
 CALLER_EXTENSION = "fairlead.connection"
 """Where in `scope["extensions"]` an app finds the `Caller` of its request."""
@@ -44,7 +45,7 @@ _HEAD, _BODY, _REST, _DEAF = Reading.HEAD, Reading.BODY, Reading.REST, Reading.D
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One client connection. `guarded_protocol` makes the class of a worker, which owns the `sweep`."""
+    """One client connection. `guarded_protocol` makes the class of a worker, which owns `sweep` and `turn`."""
 
     # Slots beside uvicorn's attributes: together they would be too many for a key-sharing dict (30).
     __slots__ = (
@@ -53,6 +54,7 @@ class GuardedProtocol(HttpToolsProtocol):
     )  # fmt: skip
 
     sweep: ClassVar[Sweep]
+    turn: ClassVar[Turn]
     cycle: GuardedCycle | None  # type: ignore[assignment]  # the request read last; None before the first, as uvicorn's
 
     def __init__(
@@ -97,7 +99,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._outlet = Outlet(transport, self._end_of_response, self._abort)
+        self.transport = cast(asyncio.Transport, GatheredTransport(transport, self.turn))
+        self._outlet = Outlet(self.transport, self._end_of_response, self._abort)
         self._scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
@@ -414,5 +417,6 @@ def guarded_protocol(limits: Limits) -> type[GuardedProtocol]:
     class Guarded(GuardedProtocol):
         __slots__ = ()
         sweep = Sweep(limits)
+        turn = Turn()
 
     return Guarded

@@ -6,7 +6,7 @@ on the health board, and the next candidate is asked. A reply that is not stream
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead import clock
@@ -113,7 +113,8 @@ class Attempts:
         )
         head = dispatch.request_head(self._extra_head, body_bytes(body))
         try:
-            reply = await self._client.send(dispatch.origin, head, body, provider.timeouts, self._deadline)
+            deadline = min(self._deadline, clock.monotonic() + provider.timeouts.total_s)
+            reply = await self._client.send(dispatch.origin, head, body, provider.timeouts, deadline)
             record.status = reply.status
             if reply.status != 200:
                 return await _read_error(reply, endpoint)
@@ -177,47 +178,52 @@ def _without_credentials(body: bytes, provider: Provider) -> bytes:
 def final_error(model: str, failed: Sequence[Failed]) -> ApiError:
     """Return what the caller is told when no attempt succeeded.
 
-    A refusal of the request itself says most, then a limit reached everywhere (with the soonest Retry-After), then the
-    last failure.
+    A refusal of the request itself says most, and in the provider's own words; then a limit reached everywhere (with
+    the soonest Retry-After); then the last failure.
     """
-    last = failed[-1]
-    rule = last.outcome.rule
-    metadata: dict[str, object] = {"provider_name": last.endpoint.provider.name}
+    refusals = [one for one in failed if one.outcome.rule.status == 0]
+    telling = refusals[0] if refusals else failed[-1]
+    metadata: dict[str, object] = {"provider_name": telling.endpoint.provider.name}
     if len(failed) > 1:
         metadata["previous_errors"] = [
             {"provider": one.endpoint.provider.name, "code": one.outcome.verdict, "status": one.outcome.status}
             for one in failed
         ]
-    if rule.status == 0:  # about the request: the provider's own words help
-        if last.said.code:
-            metadata["provider_code"] = last.said.code
+    if refusals:
+        if telling.said.code:
+            metadata["provider_code"] = telling.said.code
         return ApiError(
-            last.outcome.status,
-            last.outcome.message,
-            error_type=rule.error_type,
-            param=last.said.param,
+            telling.outcome.status,
+            telling.outcome.message,
+            error_type=telling.outcome.rule.error_type,
+            param=telling.said.param,
             metadata=metadata,
         )
-    status, error_type = rule.status, rule.error_type
-    if any(one.outcome.verdict is not Verdict.LIMIT for one in failed) and status == 429:
+    status, error_type = telling.outcome.rule.status, telling.outcome.rule.error_type
+    if status == 429 and any(one.outcome.verdict is not Verdict.LIMIT for one in failed):
         status, error_type = 503, "provider_overloaded"
-    waits = [one.outcome.retry_after_s for one in failed if one.outcome.retry_after_s is not None]
-    headers = {}
-    if status in (429, 503):
-        wait_s = min(waits, default=1.0)
-        headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
-    tried = "; ".join(f"{one.endpoint.provider.name}: {_told(one.outcome)}" for one in failed)
+    tried = ", ".join(f"{one.endpoint.provider.name} {_TOLD[one.outcome.verdict]}" for one in failed)
     return ApiError(
         status,
-        f"No provider could answer for {model} ({tried})",
+        f"No provider could answer for {model}: {tried}",
         error_type=error_type,
         metadata=metadata,
-        headers=headers,
+        headers=_retry_headers(failed) if status in (429, 503) else {},
     )
 
 
-def _told(outcome: Outcome) -> str:
-    """Return what a caller may know of a failure. The operator's credentials and accounts are not among it."""
-    if outcome.verdict in (Verdict.AUTH, Verdict.QUOTA):
-        return "unavailable"
-    return outcome.message
+_TOLD: Mapping[Verdict, str] = {
+    Verdict.MISSING: "does not have this model",
+    Verdict.AUTH: "is unavailable",
+    Verdict.QUOTA: "is unavailable",
+    Verdict.LIMIT: "is rate limited",
+    Verdict.OVERLOAD: "is overloaded",
+    Verdict.TRANSIENT: "failed",
+    Verdict.TIMEOUT: "did not answer in time",
+}
+"""What a caller may know. Addresses, accounts and credentials are the operator's, who finds them in the log."""
+
+
+def _retry_headers(failed: Sequence[Failed]) -> dict[str, str]:
+    wait_s = min((one.outcome.retry_after_s for one in failed if one.outcome.retry_after_s is not None), default=1.0)
+    return {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}

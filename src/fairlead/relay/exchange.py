@@ -41,7 +41,7 @@ class RelayLimits:
     worker_share: float = 1.0
 
 
-_PASSED_ON = frozenset((b"content-type", b"content-encoding", b"content-language"))
+_PASSED_ON = (b"content-type", b"content-encoding", b"content-language")
 _STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 
 
@@ -116,10 +116,12 @@ class Relay:
         if plan is None:
             raise _unknown_model(catalog, model)
         if not plan.candidates:
+            reasons = ", ".join(f"{endpoint.provider.name}: {reason}" for endpoint, reason in plan.skipped)
             raise ApiError(
                 503,
-                f"No endpoint of {plan.model_id} takes requests: all are drained (weight 0)",
+                f"No endpoint of {plan.model_id} takes requests now ({reasons})",
                 error_type="provider_unavailable",
+                headers={"retry-after": "1"},
             )
         return plan
 
@@ -161,7 +163,7 @@ class Relay:
 def _headers(won: Won, is_stream: bool, record: ExchangeRecord) -> list[tuple[bytes, bytes]]:
     """Return the headers of the caller's reply: few of the provider's, and where the reply comes from."""
     reply = won.reply
-    headers = [pair for pair in reply.headers if pair[0] in _PASSED_ON]
+    headers = [(name, value) for name in _PASSED_ON if (value := reply.header(name))]
     if is_stream:
         headers += _STREAM_HEADERS
     elif reply.is_drained:

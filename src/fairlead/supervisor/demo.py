@@ -65,6 +65,7 @@ class Demo:
             [*self._command, "--with-parent", "--announce", *named, "--port", str(self._port)],
             stdin=subprocess.PIPE,  # its end, which tells of ours
             stdout=subprocess.PIPE,
+            env={"PYTHONPATH": os.pathsep.join(sys.path)},  # provider keys are none of its business
             start_new_session=True,  # Ctrl-C is for the supervisor; the demo goes after the workers
         )
 

@@ -92,7 +92,7 @@ class RequestLog:
         if stream is not None:
             _write_anything(stream)
         self._stream = stream
-        self._waiting: list[ExchangeRecord] = []
+        self._waiting: list[str] = []
         self.dropped = 0
 
     def keep(self, record: ExchangeRecord) -> None:
@@ -100,7 +100,7 @@ class RequestLog:
         if self._stream is None:
             return
         if len(self._waiting) < self.MAX_WAITING:
-            self._waiting.append(record)
+            self._waiting.append(self._render(record))
         else:
             self.dropped += 1
 
@@ -109,7 +109,7 @@ class RequestLog:
         if self._waiting and self._stream is not None:
             waiting, self._waiting = self._waiting, []
             try:
-                self._stream.write("".join(map(self._render, waiting)))
+                self._stream.write("".join(waiting))
                 self._stream.flush()
             except OSError:
                 self.dropped += len(waiting)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fairlead import clock
 from fairlead.catalog.model import Timeouts
 from fairlead.errors import ConnectError, StaleConnection, UpstreamTimeout
+from fairlead.turn import Turn
 from fairlead.upstream.connect import Connector
 from fairlead.upstream.connection import Connection, Limits
 from fairlead.upstream.origin import Origin
@@ -31,6 +32,7 @@ class UpstreamClient:
         self._connector = Connector(tls)
         self._pool_limits = pool_limits or PoolLimits()
         self._limits = limits or Limits()
+        self._turn = Turn()
         self._pools: dict[Origin, Pool] = {}
         self._connections: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -85,7 +87,7 @@ class UpstreamClient:
                 pool.forget(connection)
 
         def make(sock: socket.socket) -> Connection:
-            return Connection(loop, sock, self._limits, pool.give_back, forget)
+            return Connection(loop, sock, self._turn, self._limits, pool.give_back, forget)
 
         try:
             connection = await self._connector.open(origin, make)

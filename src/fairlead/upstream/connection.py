@@ -18,6 +18,7 @@ import httptools
 from fairlead import clock
 from fairlead.catalog.model import Timeouts
 from fairlead.errors import ProtocolError, StaleConnection, Truncated, UpstreamError, UpstreamTimeout
+from fairlead.turn import GatheredTransport, Turn
 from fairlead.upstream import tcp
 from fairlead.upstream.reply import Headers, Reply
 
@@ -49,13 +50,12 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_acked_before",
+        "_can_serve_again",
         "_deadline",
         "_framing_bytes",
         "_head_bytes",
         "_headers",
-        "_is_framed",
         "_is_paused",
-        "_is_surplus",
         "_is_tls",
         "_limits",
         "_on_closed",
@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         "_timeouts",
         "_timer",
         "_transport",
+        "_turn",
         "_unsent_bytes",
         "_written_bytes",
         "idle_since",
@@ -81,19 +82,21 @@ class Connection(asyncio.Protocol):
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
+        turn: Turn,
         limits: Limits,
         on_idle: "Callable[[Connection], None]",
         on_closed: "Callable[[Connection], None]",
     ) -> None:
         # connection
         self.loop = loop
+        self._turn = turn
         self._limits = limits
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._parser = httptools.HttpResponseParser(self)
         self._socket = sock  # the very one: the stand-in that uvloop's transports offer takes thrice as long to ask
         self._tcp: asyncio.Transport = cast(asyncio.Transport, None)
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._transport: GatheredTransport = cast(GatheredTransport, None)
         self.is_closed = False
         self.opened_at = clock.monotonic()
         self.idle_since = self.opened_at
@@ -111,10 +114,9 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         # reply head
         self._headers: Headers = []
-        self._is_framed = False
         self._head_bytes = 0
         self._framing_bytes = 0
-        self._is_surplus = False
+        self._can_serve_again = False
 
     @property
     def is_usable(self) -> bool:
@@ -140,7 +142,7 @@ class Connection(asyncio.Protocol):
             self._acked_before = self._written_bytes + 1  # the SYN is acknowledged like a byte
         reply = self._reply = Reply(self)
         self._headers = []
-        self._is_framed = False
+        self._can_serve_again = False
         self._head_bytes = self._framing_bytes = 0
         self._timeouts = timeouts
         self._deadline = deadline
@@ -152,7 +154,8 @@ class Connection(asyncio.Protocol):
             self._transport.writelines([head, *body])
         else:
             self._transport.write(b"".join((head, *body)))
-        self._timer = self.loop.call_later(min(timeouts.first_byte_s, deadline - now), self._on_timer)
+        first_look_s = min(timeouts.first_byte_s, timeouts.idle_s, deadline - now)
+        self._timer = self.loop.call_later(first_look_s, self._on_timer)
         return reply
 
     def resume(self) -> None:
@@ -183,14 +186,22 @@ class Connection(asyncio.Protocol):
         if reply is not None:
             reply._finish(error)
 
+    def _unsent(self) -> int:
+        """Bytes of the request that have not left. A TLS transport counts only what it still has to encrypt."""
+        size = self._transport.get_write_buffer_size()
+        return size + self._tcp.get_write_buffer_size() if self._is_tls else size
+
     # -- time limits ---------------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
-        """One timer an exchange: when it fires, see which limit is next, and wait for that."""
+        """One timer an exchange: when it fires, see which limit is next, and wait for that.
+
+        Never longer than `idle_s`, since content moves no timer: its limit may have begun to run meanwhile.
+        """
         reply, now = self._reply, clock.monotonic()
         if reply is None:
             return
-        unsent = self._tcp.get_write_buffer_size()
+        unsent = self._unsent()
         if unsent != self._unsent_bytes:  # a large body was still leaving: the wait for the reply had not begun
             self._unsent_bytes = unsent
             self._progress_at = now
@@ -201,21 +212,22 @@ class Connection(asyncio.Protocol):
         elif now >= due and not self._is_paused:
             self._fail(UpstreamTimeout("idle" if reply._arrived else "first_byte", phase_limit_s))
         else:
-            due = now + phase_limit_s if self._is_paused else due
-            self._timer = self.loop.call_later(min(due, self._deadline) - now, self._on_timer)
+            next_look_s = phase_limit_s if self._is_paused else due - now
+            next_look_s = min(next_look_s, self._timeouts.idle_s, self._deadline - now)
+            self._timer = self.loop.call_later(next_look_s, self._on_timer)
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called with the TCP transport, and again with the TLS transport on top of it, if there is to be one.
 
-        Reading is paused, and unsent bytes are counted, below TLS: that layer shows only bytes it still has to
-        encrypt, and uvloop's drops what it holds for a paused reader when the peer closes.
+        Reading is paused below TLS: uvloop's layer drops what it holds for a paused reader when the peer closes.
         """
-        self._transport = cast(asyncio.Transport, transport)
+        plain = cast(asyncio.Transport, transport)
+        self._transport = GatheredTransport(plain, self._turn)
         self._is_tls = transport.get_extra_info("ssl_object") is not None
         if not self._is_tls:
-            self._tcp = self._transport
+            self._tcp = plain
 
     def data_received(self, data: bytes) -> None:
         reply = self._reply
@@ -233,11 +245,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(ProtocolError(f"not HTTP: {error}"))
             return
-        if self._is_surplus:  # more than was asked for came behind the reply
-            self._transport.abort()
         if self._reply is None:
-            return
-        if reply.body_bytes > before:
+            self._rest()
+        elif reply.body_bytes > before:
             self._count_content(reply)
         elif not reply.status:
             self._check("head of the reply", self._head_bytes, self._limits.max_head_bytes)
@@ -251,6 +261,18 @@ class Connection(asyncio.Protocol):
         if not reply._arrive() and not self._is_paused:
             self._is_paused = True
             self._tcp.pause_reading()
+
+    def _rest(self) -> None:
+        """The reply has ended, and what came with it has been looked at."""
+        if not self._can_serve_again:
+            self._transport.abort()
+            return
+        if self._is_paused:
+            self._is_paused = False
+            self._tcp.resume_reading()
+        self.served += 1
+        self.idle_since = clock.monotonic()
+        self._on_idle(self)
 
     def _check(self, what: str, size: int, limit: int) -> None:
         if size > limit:
@@ -274,7 +296,7 @@ class Connection(asyncio.Protocol):
 
     def _verdict_on_eof(self, reply: Reply) -> UpstreamError | None:
         if reply.status:
-            if not self._is_framed:
+            if not reply.header(b"content-length") and not reply.header(b"transfer-encoding"):
                 return None  # the close is the end: RFC 9112, section 6.3, rule 8
             return Truncated(f"the connection closed after {reply.body_bytes} bytes of the body")
         if self.served and not self._head_bytes and self._is_unheard():
@@ -292,16 +314,11 @@ class Connection(asyncio.Protocol):
     # -- httptools callbacks -------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        if self._reply is None:
-            self._is_surplus = True
+        if self._reply is None:  # more than was asked for came behind the reply
+            self._can_serve_again = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reply is None or self._reply.status:  # surplus reply, or trailers
-            return
-        name = name.lower()
-        if name == b"content-length" or name == b"transfer-encoding":
-            self._is_framed = True
-        self._headers.append((name, value.rstrip()))  # llhttp leaves the space behind a value
+        self._headers.append((name.lower(), value.rstrip()))  # llhttp leaves the space behind a value
 
     def on_headers_complete(self) -> None:
         reply = self._reply
@@ -313,7 +330,6 @@ class Connection(asyncio.Protocol):
             return
         if status < 200:  # 1xx: drop it and read on
             self._headers = []
-            self._is_framed = False
             return
         limit = self._limits.max_head_bytes
         if self._head_bytes > limit:  # then look closer: the same read may have brought content
@@ -322,6 +338,7 @@ class Connection(asyncio.Protocol):
                 return
         reply.status = status
         reply.headers = self._headers
+        self._headers = []  # trailers go there, and nowhere from there
         reply._wake()
 
     def on_body(self, body: bytes) -> None:
@@ -336,14 +353,5 @@ class Connection(asyncio.Protocol):
         reply = self._reply
         if reply is None or not reply.status:
             return
-        can_serve_again = self._parser.should_keep_alive() and not self._tcp.get_write_buffer_size()
+        self._can_serve_again = self._parser.should_keep_alive() and not self._unsent()
         self._end_reply(None)
-        if self._is_paused:
-            self._is_paused = False
-            self._tcp.resume_reading()
-        self.served += 1
-        self.idle_since = clock.monotonic()
-        if can_serve_again and not self._is_surplus:
-            self._on_idle(self)
-        else:
-            self._transport.abort()

@@ -41,6 +41,7 @@ class Reply:
         "_chunks",
         "_connection",
         "_error",
+        "_fields",
         "_is_complete",
         "_sink",
         "_size",
@@ -59,6 +60,7 @@ class Reply:
         self._error: UpstreamError | None = None
         self._is_complete = False
         self._arrived = False
+        self._fields: dict[bytes, bytes] | None = None
         self.status = 0
         self.headers: Headers = []
         self.body_bytes = 0
@@ -89,8 +91,6 @@ class Reply:
         """
         if not self._chunks and not self._is_complete:
             self._sink = sink
-            if self._connection is not None:
-                self._connection.resume()
             try:
                 await self._wait()
             finally:
@@ -135,15 +135,15 @@ class Reply:
 
     def header(self, name: bytes) -> bytes:
         """Return the value of the first header of that (lower-case) name, b"" when there is none."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return b""
+        if self._fields is None:
+            self._fields = dict(reversed(self.headers))
+        return self._fields.get(name, b"")
 
     async def _wait(self) -> None:
         if self._connection is None:
             assert self._error is not None  # a complete reply has nobody waiting
             raise self._error
+        self._connection.resume()
         # Not `get_running_loop`: up to CPython 3.11 each call is a getpid, which is a system call.
         self._waiter = self._connection.loop.create_future()
         try:

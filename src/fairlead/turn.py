@@ -1,0 +1,105 @@
+"""Writes of one turn of the event loop, made together at its end.
+
+A write to a socket whose reader sleeps has to wake it, an interrupt to another processor. Between requests that each
+take some time to work out, the reader falls asleep again and again; when the writes follow each other closely, it is
+awake for all but the first. Measured in a virtual machine, at 32 connections: 24 of 83 µs a request were the write to
+the provider, 12 the write to the caller; made together, the whole request costs 69. One turn is at most some hundred
+microseconds, and with a single request under way nothing waits at all.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+Buffer = bytes | memoryview
+
+GATHERED_BYTES = 65_536
+"""More is written at once: who has that much to say at a time is told by the transport that its reader is slow."""
+
+
+class Turn:
+    """The transports of one event loop that have something to write in this turn."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[GatheredTransport] = []
+
+    def add(self, transport: "GatheredTransport") -> None:
+        """Flush `transport` at the end of this turn."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._waiting.append(transport)
+
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for transport in waiting:
+            transport.flush()
+
+
+class GatheredTransport:
+    """A transport whose writes leave at the end of the turn, joined. Whatever ends the connection flushes first.
+
+    Only `abort` does not: what it is called for is that nothing more should go out.
+    """
+
+    __slots__ = (
+        "_parts",
+        "_size",
+        "_transport",
+        "_turn",
+        "can_write_eof",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
+
+    def __init__(self, transport: asyncio.Transport, turn: Turn) -> None:
+        self._transport = transport
+        self._turn = turn
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.can_write_eof = transport.can_write_eof
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Write at the end of this turn."""
+        if not self._parts:
+            self._turn.add(self)
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > GATHERED_BYTES:
+            self.flush()
+
+    def writelines(self, parts: Iterable[Buffer]) -> None:
+        """Write now: large bodies are not copied."""
+        self.flush()
+        self._transport.writelines(parts)
+
+    def flush(self) -> None:
+        """Write what has been gathered."""
+        parts = self._parts
+        if parts and not self._transport.is_closing():
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        parts.clear()
+        self._size = 0
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that have not left yet, the gathered ones included."""
+        return self._transport.get_write_buffer_size() + self._size
+
+    def write_eof(self) -> None:
+        self.flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._parts.clear()
+        self._size = 0
+        self._transport.abort()

@@ -1,0 +1,132 @@
+"""Failover before the first content, and what the caller is told when nobody answers."""
+
+import pytest
+
+from fairlead.catalog.model import Timeouts
+from fairlead.demo.script import Script
+from fairlead.health.outcome import Verdict
+from harness.gateway import gateway
+from harness.http import ask, chat_body
+
+pytestmark = pytest.mark.anyio
+
+HASTY = Timeouts(connect_s=2, first_byte_s=0.15, idle_s=0.5, total_s=10)
+
+GO_ELSEWHERE = {
+    "refused": (Script(refuse=True), Verdict.TRANSIENT),
+    "reset": (Script(reset_on_accept=True), Verdict.TRANSIENT),
+    "silent": (Script(hang=True), Verdict.TIMEOUT),
+    "head, then silent": (Script(head_then_hang=True), Verdict.TIMEOUT),
+    "500": (Script(status=500), Verdict.TRANSIENT),
+    "502": (Script(status=502), Verdict.TRANSIENT),
+    "503": (Script(status=503), Verdict.OVERLOAD),
+    "504": (Script(status=504), Verdict.TIMEOUT),
+    "529": (Script(status=529), Verdict.OVERLOAD),
+    "429": (Script(status=429, retry_after="2"), Verdict.LIMIT),
+    "our key": (Script(status=401), Verdict.AUTH),
+    "our account": (Script(status=402), Verdict.QUOTA),
+    "no such model there": (Script(status=404), Verdict.MISSING),
+    "garbage": (Script(garbage=b"\x00\x01 not http\r\n\r\n"), Verdict.TRANSIENT),
+    "a web page": (Script(html=True), Verdict.TRANSIENT),
+    "empty": (Script(empty=True), Verdict.TRANSIENT),
+    "closed at once": (Script(body=b"", close_delimited=True), Verdict.TRANSIENT),
+}
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("name", GO_ELSEWHERE)
+async def test_a_failure_before_content_is_invisible(name, is_stream):
+    script, verdict = GO_ELSEWHERE[name]
+    async with gateway(script, Script(text="second"), timeouts=HASTY) as served:
+        answer = await ask(served, chat_body(stream=is_stream))
+        assert answer.status == 200
+        assert b"second" in answer.body
+        assert answer.headers["x-fairlead-provider"] == "sim1"
+        assert answer.headers["x-fairlead-attempts"] == "2"
+        [record] = served.records
+        assert [attempt.verdict for attempt in record.attempts] == [verdict, Verdict.OK]
+        assert served.board.of("sim0:acme/large").in_flight == 0
+        assert served.board.of("sim1:acme/large").in_flight == 0
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_fault_of_the_request_is_told_in_the_providers_words(status):
+    error = (
+        b'{"error":{"message":"temperature must be below 2","type":"invalid","param":"temperature","code":"bad_value"}}'
+    )
+    async with gateway(Script(status=status, body=error), Script()) as served:
+        answer = await ask(served, chat_body())
+        assert answer.status == status
+        told = answer.json["error"]
+        assert (told["message"], told["param"], told["code"]) == ("temperature must be below 2", "temperature", status)
+        assert told["metadata"]["provider_name"] == "Sim 0"
+        assert answer.headers["x-should-retry"] == "false"
+        assert not served.simulators[1].requests
+        assert served.board.of("sim0:acme/large").failures_in_row == 0
+
+
+async def test_limits_everywhere_are_429_with_the_soonest_retry_after():
+    async with gateway(Script(status=429, retry_after="7"), Script(status=429, retry_after="3")) as served:
+        answer = await ask(served, chat_body())
+        assert answer.status == 429
+        assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("3", "3000")
+        assert answer.json["error"]["metadata"]["error_type"] == "rate_limit_exceeded"
+        assert [one["status"] for one in answer.json["error"]["metadata"]["previous_errors"]] == [429, 429]
+
+
+async def test_a_limit_among_other_failures_is_no_limit():
+    async with gateway(Script(status=500), Script(status=429)) as served:
+        assert (await ask(served, chat_body())).status == 503
+
+
+async def test_the_operators_credentials_are_not_the_callers_business():
+    error = b'{"error":{"message":"Incorrect API key provided: up-0","code":"invalid_api_key"}}'
+    async with gateway(Script(status=401, body=error)) as served:
+        answer = await ask(served, chat_body())
+        assert answer.status == 502
+        assert b"up-0" not in answer.body
+        assert b"API key" not in answer.body
+
+
+async def test_addresses_of_providers_are_not_the_callers_business():
+    async with gateway(Script(refuse=True)) as served:
+        answer = await ask(served, chat_body())
+        assert answer.status == 502
+        assert str(served.simulators[0].port).encode() not in answer.body
+        assert b"127.0.0.1" not in answer.body
+
+
+async def test_no_more_attempts_than_allowed():
+    scripts = [Script(status=503)] * 3 + [Script()]
+    async with gateway(*scripts, max_attempts=3) as served:
+        assert (await ask(served, chat_body())).status == 503
+        assert [len(simulator.requests) for simulator in served.simulators] == [1, 1, 1, 0]
+
+
+async def test_an_ejected_endpoint_is_not_asked_while_another_is_fit():
+    async with gateway(Script(status=500), Script()) as served:
+        for _ in range(8):
+            assert (await ask(served, chat_body())).status == 200
+        assert len(served.simulators[0].requests) == 5
+
+
+async def test_when_none_is_fit_they_are_asked_all_the_same():
+    async with gateway(Script(status=500)) as served:
+        for _ in range(6):
+            assert (await ask(served, chat_body())).status == 502
+        served.simulators[0].script = Script(text="back")
+        answer = await ask(served, chat_body())
+        assert answer.json["choices"][0]["message"]["content"] == "back"
+
+
+async def test_a_compressed_error_is_read():
+    async with gateway(Script(status=400, encoding="gzip")) as served:
+        answer = await ask(served, chat_body(), headers=[("accept-encoding", "gzip")])
+        assert answer.status == 400
+        assert "told to answer 400" in answer.json["error"]["message"]
+
+
+async def test_an_endless_error_is_cut_short():
+    async with gateway(Script(status=500, body=b"x" * 5_000_000), Script(text="second")) as served:
+        assert (await ask(served, chat_body())).status == 200
+        await served.simulators[0].wait_for(lambda sim: sim.aborted == 1)

@@ -1,0 +1,323 @@
+"""Whole exchanges through real sockets: what the caller gets, what the provider saw, what was recorded."""
+
+import asyncio
+import json
+
+import pytest
+
+from fairlead.catalog.model import Timeouts
+from fairlead.demo.script import Script
+from fairlead.health.outcome import Verdict
+from harness.gateway import MODEL, gateway
+from harness.http import ask, chat_body, events, read_answer, request_bytes
+
+pytestmark = pytest.mark.anyio
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
+
+
+async def test_a_reply_passes_through_byte_for_byte():
+    body = b'{"choices": [ ],  "n":123456789012345678901234567890, "usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
+    async with gateway(Script(body=body)) as served:
+        answer = await ask(served, chat_body())
+        assert (answer.status, answer.body) == (200, body)
+        assert answer.headers["content-length"] == str(len(body))
+        assert answer.headers["x-fairlead-provider"] == "sim0"
+        assert answer.headers["x-fairlead-model"] == MODEL
+        [record] = served.records
+        assert (record.end, record.status, record.usage.prompt_tokens, record.usage.completion_tokens) == (
+            "ok",
+            200,
+            7,
+            3,
+        )
+        assert record.cost_usd_nanos == 7 * 1000 + 3 * 2000
+        assert answer.headers["x-generation-id"] == record.id
+
+
+async def test_the_request_arrives_as_sent_but_for_the_model():
+    sent = (
+        b'{ "messages" : [{"role":"user","content":"h\\u00e9 \xc3\xa9 \\"model\\":\\"x\\""}],\n\t'
+        b'"seed":12345678901234567890123,'
+        b'"model" :"acme/large","temperature":1.0E+0, "x":{"model":"acme/large"} }'
+    )
+    async with gateway(Script()) as served:
+        answer = await ask(served, sent)
+        assert answer.status == 200
+        [received] = served.simulators[0].requests
+        assert received.body == sent.replace(b'"model" :"acme/large"', b'"model" :"large-v1"', 1)
+        assert received.header("authorization") == "Bearer up-0"
+        assert received.header("content-length") == str(len(received.body))
+
+
+async def test_only_what_is_allowed_goes_up():
+    headers = [
+        ("cookie", "a=b"), ("x-forwarded-for", "1.2.3.4"), ("openai-organization", "org"),
+        ("traceparent", "00-ab-cd-01"), ("x-request-id", "mine-1"), ("x-api-key", "other"), ("user-agent", "me"),
+    ]  # fmt: skip
+    async with gateway(Script()) as served:
+        answer = await ask(served, chat_body(), headers=headers)
+        [received] = served.simulators[0].requests
+        names = {name.decode() for name, _ in received.headers}
+        assert names == {
+            "host", "content-type", "user-agent", "authorization", "x-request-id", "traceparent", "accept",
+            "accept-encoding", "content-length",
+        }  # fmt: skip
+        assert received.header("user-agent").startswith("fairlead/")
+        assert received.header("x-request-id") == answer.headers["x-request-id"] == "mine-1"
+
+
+async def test_a_stream_is_asked_for_usage_and_metered():
+    async with gateway(Script(text="a b c", usage=USAGE)) as served:
+        answer = await ask(served, chat_body(stream=True))
+        assert answer.is_whole
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["x-accel-buffering"] == "no"
+        assert events(answer.body)[-1] == b"[DONE]"
+        [received] = served.simulators[0].requests
+        assert json.loads(received.body)["stream_options"] == {"include_usage": True}
+        [record] = served.records
+        assert (record.usage.prompt_tokens, record.usage.completion_tokens) == (7, 3)
+        assert record.first_content_at > record.started_at
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+async def test_a_stream_comes_as_the_provider_sent_it_however_it_was_cut_up(size):
+    async with gateway(Script(text="déjà vu 漢字", chunk_bytes=size)) as served:
+        answer = await ask(served, chat_body(stream=True))
+        *told, done = events(answer.body)
+        choices = [choice for event in told for choice in json.loads(event)["choices"]]
+        assert "".join(choice["delta"].get("content") or "" for choice in choices) == "déjà vu 漢字"
+        assert (done, answer.is_whole) == (b"[DONE]", True)
+        assert served.records[0].reply_bytes == len(answer.body)
+
+
+async def test_content_is_passed_on_when_it_comes_not_when_more_has():
+    """The first events are at the caller's while the provider still holds the rest back."""
+    async with gateway(Script(text="a b c", stall_after=2)) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(request_bytes(chat_body(stream=True)))
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"200 OK" in head
+            seen = b""
+            while seen.count(b"data: ") < 2:
+                seen += await reader.read(65536)
+        assert b"[DONE]" not in seen
+        assert served.simulators[0].record.in_flight == 1
+        writer.close()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+async def test_encoded_replies_pass_as_they_are(encoding):
+    async with gateway(Script(encoding=encoding, usage=USAGE), Script(text="x")) as served:
+        answer = await ask(served, chat_body(), headers=[("accept-encoding", "gzip, br")])
+        assert answer.headers["content-encoding"] == encoding
+        assert not answer.body.startswith(b"{")
+        assert served.simulators[0].requests[0].header("accept-encoding") == "gzip"
+        [record] = served.records
+        assert (record.usage is not None) == (encoding == "gzip")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "asked"),
+    [("gzip", "gzip"), ("br", "identity"), ("gzip;q=0", "identity"), ("deflate, gzip;q=0.5", "gzip"), ("", "identity")],
+)
+async def test_the_provider_is_asked_for_an_encoding_that_both_can_read(accepted, asked):
+    async with gateway(Script()) as served:
+        await ask(served, chat_body(), headers=[("accept-encoding", accepted)])
+        await ask(served, chat_body(stream=True), headers=[("accept-encoding", accepted)])
+        plain, stream = served.simulators[0].requests
+        assert plain.header("accept-encoding") == asked
+        assert stream.header("accept-encoding") == "identity"
+
+
+async def test_a_large_reply_without_length_is_passed_on_whole():
+    async with gateway(Script(flood_bytes=3_000_000)) as served:
+        answer = await ask(served, chat_body())
+        assert answer.is_whole
+        assert len(answer.body) >= 3_000_000
+        assert served.records[0].end == "ok"
+
+
+CUTS = [Script(cut_after=3), Script(cut_after=3, cut="reset"), Script(error_in_stream=2)]
+
+
+@pytest.mark.parametrize("script", CUTS[:2])
+async def test_a_stream_that_breaks_off_is_told_in_band_and_never_ends_neatly(script):
+    async with gateway(script) as served:
+        answer = await ask(served, chat_body(stream=True))
+        assert answer.status == 200
+        told = events(answer.body)
+        assert b"[DONE]" not in told
+        last = json.loads(told[-1])
+        assert last["error"]["code"] == 502
+        assert last["error"]["metadata"]["error_type"] == "provider_unavailable"
+        assert last["choices"][0]["finish_reason"] == "error"
+        [record] = served.records
+        assert (record.end, record.attempts[-1].verdict) == ("cut", Verdict.CUT)
+        assert served.board.of("sim0:acme/large").failures_in_row == 1
+
+
+async def test_a_stream_cut_inside_an_event_ends_with_its_connection():
+    """Half an event cannot be taken back; a client that was given an end to it would take it for a broken reply."""
+    async with gateway(Script(text="a b c", cut_after=3, cut_inside="event")) as served:
+        answer = await ask(served, chat_body(stream=True))
+        assert not answer.is_whole
+        assert served.records[0].end == "cut"
+
+
+async def test_an_unstreamed_reply_that_breaks_off_is_asked_for_elsewhere():
+    async with gateway(Script(truncate_length=10), Script(text="whole")) as served:
+        answer = await ask(served, chat_body())
+        assert answer.json["choices"][0]["message"]["content"] == "whole"
+        assert [attempt.verdict for attempt in served.records[0].attempts] == [Verdict.TRANSIENT, Verdict.OK]
+
+
+async def test_a_reply_too_large_to_hold_that_breaks_off_is_never_whole():
+    async with gateway(Script(body=b'{"a":"' + b"x" * 400_000 + b'"}', truncate_length=100)) as served:
+        answer = await ask(served, chat_body())
+        assert (answer.status, answer.is_whole) == (200, False)
+        assert served.records[0].end == "cut"
+
+
+async def test_a_slow_caller_slows_the_provider_down_and_costs_no_memory():
+    async with gateway(Script(flood_bytes=200_000_000)) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=4096)
+        writer.write(request_bytes(chat_body(stream=True)))
+        await reader.readuntil(b"\r\n\r\n")
+        simulator = served.simulators[0]
+        await simulator.wait_for(lambda sim: sim.record.paused == 1)  # nobody reads: the provider has to wait
+        assert simulator.record.bytes_sent < 24_000_000  # socket buffers included
+        size = 0
+        async with asyncio.timeout(60):
+            while data := await reader.read(1 << 20):
+                size += len(data)
+                if data.endswith(b"0\r\n\r\n"):
+                    break
+        assert size >= 200_000_000
+        assert served.records[0].end == "ok"
+        writer.close()
+
+
+class TestACallerWhoLeaves:
+    async def leave(self, served, writer):
+        writer.close()
+        await served.until(lambda: served.records)
+        [record] = served.records
+        assert record.end == "gone"
+        assert served.drain.in_flight == 0
+        return record
+
+    async def test_while_the_provider_is_silent(self):
+        async with gateway(Script(hang=True)) as served:
+            _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request_bytes(chat_body(stream=True)))
+            await served.simulators[0].wait_for(lambda sim: sim.record.seen == 1)
+            record = await self.leave(served, writer)
+            await served.simulators[0].wait_for(lambda sim: sim.aborted == 1)
+            assert [attempt.verdict for attempt in record.attempts] == [Verdict.GONE]
+
+    async def test_in_the_middle_of_a_stream(self):
+        async with gateway(Script(text="a b c", stall_after=2)) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request_bytes(chat_body(stream=True)))
+            await reader.readuntil(b"data: ")
+            record = await self.leave(served, writer)
+            await served.simulators[0].wait_for(lambda sim: sim.aborted == 1)
+            assert record.status == 200
+
+    async def test_while_its_body_is_on_its_way(self):
+        async with gateway(Script()) as served:
+            _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request_bytes(chat_body())[:-10])
+            await served.until(lambda: served.drain.in_flight == 1)
+            record = await self.leave(served, writer)
+            assert record.attempts == []
+            assert not served.simulators[0].requests
+
+    async def test_while_it_does_not_read(self):
+        async with gateway(Script(flood_bytes=50_000_000)) as served:
+            _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+            writer.write(request_bytes(chat_body(stream=True)))
+            await served.simulators[0].wait_for(lambda sim: sim.record.paused == 1)
+            writer.transport.abort()
+            await served.until(lambda: served.records)
+            await served.simulators[0].wait_for(lambda sim: sim.aborted == 1)
+
+    async def test_moves_no_breaker(self):
+        async with gateway(Script(hang=True)) as served:
+            for seen in range(1, 7):
+                _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+                writer.write(request_bytes(chat_body()))
+                await served.simulators[0].wait_for(lambda sim, seen=seen: sim.record.seen == seen)
+                writer.close()
+                await served.until(lambda seen=seen: len(served.records) == seen)
+            health = served.board.of("sim0:acme/large")
+            assert (health.failures_in_row, health.in_flight) == (0, 0)
+
+    async def test_by_closing_only_its_own_side(self):
+        """A FIN cannot be told from a close; so it is one."""
+        async with gateway(Script(hang=True)) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request_bytes(chat_body()))
+            await served.simulators[0].wait_for(lambda sim: sim.record.seen == 1)
+            writer.write_eof()
+            await served.simulators[0].wait_for(lambda sim: sim.aborted == 1)
+            async with asyncio.timeout(5):
+                assert await reader.read() == b""
+            writer.close()
+
+
+class TestTheEndOfTheGateway:
+    async def test_ends_open_streams_with_an_error_in_band(self):
+        async with gateway(Script(text="a b c", stall_after=2)) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request_bytes(chat_body(stream=True)))
+            head = await reader.readuntil(b"\r\n\r\n")
+            await served.simulators[0].wait_for(lambda sim: sim.record.in_flight == 1)
+            served.drain.begin()
+            served.drain.expire()
+            async with asyncio.timeout(5):
+                rest = await reader.readuntil(b"0\r\n\r\n")
+            assert b"200 OK" in head
+            assert b'"code":503' in rest
+            assert b"[DONE]" not in rest
+            assert served.records[0].end == "drained"
+            writer.close()
+
+    async def test_answers_those_who_have_nothing_yet_with_503(self):
+        async with gateway(Script(hang=True)) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request_bytes(chat_body()))
+            await served.simulators[0].wait_for(lambda sim: sim.record.seen == 1)
+            served.drain.expire()
+            async with asyncio.timeout(5):
+                answer = await read_answer(reader)
+            assert answer.status == 503
+            assert answer.headers["x-should-retry"] == "true"
+            writer.close()
+
+
+async def test_an_unknown_model_is_refused_with_a_suggestion():
+    async with gateway(Script()) as served:
+        answer = await ask(served, chat_body(model="acme/larg"))
+        assert answer.status == 400
+        assert answer.json["error"]["message"] == "acme/larg is not a valid model ID. Did you mean acme/large?"
+        assert answer.json["error"]["param"] == "model"
+        assert not served.simulators[0].requests
+
+
+@pytest.mark.parametrize("model", ["large", "openrouter/acme/large", "fairlead/large"])
+async def test_other_spellings_reach_the_model(model):
+    async with gateway(Script()) as served:
+        assert (await ask(served, chat_body(model=model))).status == 200
+        assert served.records[0].model == MODEL
+
+
+async def test_the_total_limit_holds_over_all_attempts():
+    limits = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=0.2)
+    async with gateway(Script(hang=True), Script(hang=True), timeouts=limits) as served:
+        answer = await ask(served, chat_body())
+        assert answer.status == 504
+        assert answer.json["error"]["metadata"]["error_type"] == "timeout"

@@ -1,0 +1,80 @@
+import gzip
+import json
+
+import pytest
+
+from fairlead.catalog.model import Endpoint, Model, Price, Provider
+from fairlead.catalog.pricing import Usage
+from fairlead.relay.settle import Unsettled, settle
+from fairlead.telemetry.record import ExchangeRecord
+
+PRICED = Endpoint(Provider("acme", "Acme", "http://x/v1"), Model("acme/m", "M"), "m", Price(1_000_000, 2_000_000))
+UNPRICED = Endpoint(Provider("acme", "Acme", "http://x/v1"), Model("acme/m", "M"), "m", None)
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
+COST = 7 * 1000 + 3 * 2000
+WHOLE = json.dumps({"choices": [{"message": {"content": 'a "usage":{"prompt_tokens":1}'}}], "usage": USAGE}).encode()
+TAIL = b'ent":"cut"}}]}\n\ndata: {"choices":[],"usage":%b}\n\ndata: [DONE]\n\n' % json.dumps(USAGE).encode()
+
+
+def settled(content, *, endpoint=PRICED, is_whole=True, encoding=b""):
+    record = ExchangeRecord("gen-1", "r", 0.0, 0.0, unsettled=Unsettled(endpoint, content, is_whole, encoding))
+    settle(record)
+    assert record.unsettled is None  # its content is let go
+    return record
+
+
+@pytest.mark.parametrize(
+    ("content", "is_whole", "encoding"),
+    [
+        (WHOLE, True, b""),
+        (WHOLE, True, b"identity"),
+        (gzip.compress(WHOLE), True, b"gzip"),
+        (TAIL, False, b""),
+        (TAIL, False, b"identity"),
+    ],
+    ids=["whole", "whole, identity", "whole, gzip", "end of a stream", "end of a stream, identity"],
+)
+def test_usage_and_cost_are_found(content, is_whole, encoding):
+    record = settled(content, is_whole=is_whole, encoding=encoding)
+    assert record.usage == Usage(prompt_tokens=7, completion_tokens=3)
+    assert record.cost_usd_nanos == COST
+
+
+@pytest.mark.parametrize(
+    ("content", "is_whole", "encoding"),
+    [
+        (b"", True, b""),
+        (b"not JSON", True, b""),
+        (b'{"choices":[]}', True, b""),
+        (WHOLE, True, b"gzip"),
+        (gzip.compress(WHOLE)[:40], True, b"gzip"),
+        (WHOLE, True, b"br"),
+        (b"", False, b""),
+        (b"data: [DONE]\n\n", False, b""),
+        (TAIL, False, b"gzip"),
+    ],
+)
+def test_what_was_not_told_is_unknown_not_zero(content, is_whole, encoding):
+    record = settled(content, is_whole=is_whole, encoding=encoding)
+    assert record.usage is None
+    assert record.cost_usd_nanos is None
+
+
+def test_without_a_price_the_cost_is_unknown_and_the_usage_is_not():
+    record = settled(WHOLE, endpoint=UNPRICED)
+    assert record.usage == Usage(prompt_tokens=7, completion_tokens=3)
+    assert record.cost_usd_nanos is None
+
+
+def test_it_is_done_once():
+    record = settled(WHOLE)
+    usage = record.usage
+    settle(record)
+    assert record.usage is usage
+    assert record.cost_usd_nanos == COST
+
+
+def test_where_nothing_is_to_be_found_nothing_changes():
+    record = ExchangeRecord("gen-1", "r", 0.0, 0.0, end="error", status=401)
+    settle(record)
+    assert record == ExchangeRecord("gen-1", "r", 0.0, 0.0, end="error", status=401)

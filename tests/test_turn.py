@@ -1,0 +1,209 @@
+"""Writes of one turn over real socket pairs. Between them and the loop stands one who notes each write."""
+
+import asyncio
+import socket
+
+import pytest
+
+from fairlead.turn import GATHERED_BYTES, GatheredTransport, Turn
+
+pytestmark = pytest.mark.anyio
+
+
+class Noting:
+    """The loop's own transport; what it is asked to send is noted in `notes`, as (name, bytes)."""
+
+    def __init__(self, transport, name, notes):
+        self._transport = transport
+        self._name = name
+        self._notes = notes
+
+    def write(self, data):
+        self._notes.append((self._name, bytes(data)))
+        self._transport.write(data)
+
+    def writelines(self, parts):
+        parts = list(parts)
+        self._notes.append((self._name, parts))
+        self._transport.writelines(parts)
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+
+class Flow(asyncio.Protocol):
+    is_paused = False
+
+    def pause_writing(self):
+        self.is_paused = True
+
+    def resume_writing(self):
+        self.is_paused = False
+
+
+class Pairs:
+    """Connections that share a turn. `open` returns the gathered side, and the socket of whoever reads."""
+
+    def __init__(self):
+        self.turn = Turn()
+        self.notes = []
+        self._open = []
+
+    async def open(self, name="a"):
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        transport, self.flow = await asyncio.get_running_loop().create_connection(Flow, sock=ours)
+        self._open += [theirs, transport]
+        return GatheredTransport(Noting(transport, name, self.notes), self.turn), theirs
+
+    def close(self):
+        for end in self._open:
+            getattr(end, "abort", end.close)()
+
+
+@pytest.fixture
+async def pairs():
+    pairs = Pairs()
+    yield pairs
+    pairs.close()
+
+
+async def read(sock, size):
+    """Exactly `size` bytes."""
+    received = b""
+    async with asyncio.timeout(5):
+        while len(received) < size:
+            data = await asyncio.get_running_loop().sock_recv(sock, size - len(received))
+            assert data, received
+            received += data
+    return received
+
+
+async def read_all(sock):
+    received = b""
+    async with asyncio.timeout(5):
+        while data := await asyncio.get_running_loop().sock_recv(sock, 65_536):
+            received += data
+    return received
+
+
+async def test_the_writes_of_a_turn_leave_joined_at_its_end(pairs):
+    transport, reader = await pairs.open()
+    for data in (b"one ", b"two ", b"three"):
+        transport.write(data)
+    assert pairs.notes == []
+    with pytest.raises(BlockingIOError):
+        reader.recv(1)
+    await asyncio.sleep(0)
+    assert pairs.notes == [("a", b"one two three")]
+    assert await read(reader, 13) == b"one two three"
+
+
+async def test_a_single_write_is_not_copied(pairs):
+    transport, reader = await pairs.open()
+    transport.write(b"one")
+    assert await read(reader, 3) == b"one"
+    transport.write(b"two")
+    assert await read(reader, 3) == b"two"
+    assert pairs.notes == [("a", b"one"), ("a", b"two")]
+
+
+async def test_several_transports_leave_in_the_order_of_their_first_writes(pairs):
+    first, of_first = await pairs.open("first")
+    second, of_second = await pairs.open("second")
+    first.write(b"1")
+    second.write(b"2")
+    first.write(b"3")
+    assert await read(of_first, 2) == b"13"
+    assert await read(of_second, 1) == b"2"
+    assert pairs.notes == [("first", b"13"), ("second", b"2")]
+
+
+async def test_what_is_written_in_the_next_turn_is_not_lost(pairs):
+    transport, reader = await pairs.open()
+    for number in range(10):
+        transport.write(b"%d" % number)
+        await asyncio.sleep(0)
+    assert await read(reader, 10) == b"0123456789"
+    assert len(pairs.notes) == 10
+
+
+async def test_much_is_written_at_once(pairs):
+    transport, reader = await pairs.open()
+    transport.write(bytes(GATHERED_BYTES))
+    assert pairs.notes == []
+    transport.write(b"x")
+    assert pairs.notes == [("a", bytes(GATHERED_BYTES) + b"x")]
+    transport.write(b"y")
+    assert await read(reader, GATHERED_BYTES + 2) == bytes(GATHERED_BYTES) + b"xy"
+
+
+async def test_a_writer_in_a_tight_loop_meets_flow_control(pairs):
+    """It never lets the turn end, and must be told all the same that nobody reads."""
+    transport, _ = await pairs.open()
+    written = 0
+    while not pairs.flow.is_paused and written < 50_000_000:
+        transport.write(bytes(10_000))
+        written += 10_000
+    assert written < 5_000_000
+
+
+async def test_the_buffer_counts_what_has_been_gathered(pairs):
+    transport, reader = await pairs.open()
+    assert transport.get_write_buffer_size() == 0
+    transport.write(b"abc")
+    transport.write(b"de")
+    assert transport.get_write_buffer_size() == 5
+    assert await read(reader, 5) == b"abcde"
+    assert transport.get_write_buffer_size() == 0
+
+
+async def test_lines_leave_at_once_after_what_came_before_them(pairs):
+    transport, reader = await pairs.open()
+    transport.write(b"head ")
+    transport.writelines([b"one ", memoryview(b"two ")])
+    assert pairs.notes == [("a", b"head "), ("a", [b"one ", b"two "])]
+    transport.write(b"after")
+    assert await read(reader, 18) == b"head one two after"
+
+
+@pytest.mark.parametrize("end", ["close", "write_eof"])
+async def test_whatever_ends_the_connection_sends_what_has_been_gathered(pairs, end):
+    transport, reader = await pairs.open()
+    transport.write(b"last ")
+    transport.write(b"words")
+    getattr(transport, end)()
+    assert await read_all(reader) == b"last words"
+
+
+async def test_an_abort_sends_nothing(pairs):
+    transport, reader = await pairs.open()
+    transport.write(b"never")
+    transport.abort()
+    assert transport.get_write_buffer_size() == 0
+    assert await read_all(reader) == b""
+    assert pairs.notes == []
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_writing_to_a_closing_transport_is_silent(pairs, end, caplog):
+    transport, reader = await pairs.open()
+    other, of_other = await pairs.open("other")
+    getattr(transport, end)()
+    for _ in range(10):
+        transport.write(b"too late")
+    other.write(b"in time")
+    assert await read(of_other, 7) == b"in time"
+    assert await read_all(reader) == b""
+    assert transport.is_closing()
+    assert transport.get_write_buffer_size() == 0
+    assert not caplog.records
+
+
+async def test_what_the_transport_tells_and_takes_reaches_it(pairs):
+    transport, _ = await pairs.open()
+    assert transport.can_write_eof()
+    assert transport.get_extra_info("socket").fileno() > 0
+    transport.pause_reading()
+    transport.resume_reading()
+    assert not transport.is_closing()
