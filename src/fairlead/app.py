@@ -141,10 +141,13 @@ class Worker:
             self._settle()
 
     def _settle(self) -> None:
-        for record in self._finished:
-            settle(record)
+        finished, self._finished = self._finished, []
+        for record in finished:
+            try:
+                settle(record)
+            except Exception as error:  # noqa: BLE001 - a strange reply must not cost the others their settlement
+                self._report(f"settling {record.id}", error)
             self._requests.keep(record)
-        self._finished.clear()
 
     def _flush(self) -> None:
         """Settle and write what has ended since the last time."""

@@ -33,7 +33,12 @@ class Turn:
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
         for transport in waiting:
-            transport.flush()
+            try:
+                transport.flush()
+            except Exception as error:  # noqa: BLE001 - a fault of one connection must not cost the others their writes
+                context = {"message": "writing at the end of the turn failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+                transport.abort()
 
 
 class GatheredTransport:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 
 import pytest
 from hypothesis import given
@@ -61,12 +62,13 @@ class Caller:
 class Pumping:
     """A pump at work: `feed` is the provider, `caller` the caller. `content` has been read before it began."""
 
-    def __init__(self, first=b"", slow_after=(), content=b""):
+    def __init__(self, first=b"", slow_after=(), content=b"", deadline=math.inf):
         self.deck = Deck(loop=asyncio.get_running_loop())
         self.reply = self.deck.send()
         self.deck.feed(HEAD + first)
         self.caller, self.tap = Caller(slow_after), Tap()
         self._content = content
+        self.deadline = deadline
 
     async def __aenter__(self):
         self._group = asyncio.TaskGroup()
@@ -77,7 +79,7 @@ class Pumping:
 
     async def _run(self):
         try:
-            await pump(self.reply, self._content, self.caller, self.tap)
+            await pump(self.reply, self._content, self.caller, self.tap, self.deadline)
         except Truncated as error:
             return error
         return None
@@ -119,7 +121,7 @@ async def test_what_was_read_whole_before_is_one_write():
     reply = deck.send()
     deck.feed(HEAD + chunk(b"whole") + END)
     content = await reply.read()
-    await pump(reply, content, caller, tap)
+    await pump(reply, content, caller, tap, math.inf)
     assert caller.writes == [(b"whole", True)]
     assert tap.size == 5
 

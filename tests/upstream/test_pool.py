@@ -5,9 +5,8 @@ import contextlib
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fairlead import clock
 from fairlead.errors import ConnectError
@@ -216,37 +215,25 @@ class HandConnector:
         return tape.connection
 
 
-class PoolMachine(RuleBasedStateMachine):
-    """Any order of events, any of them within one turn of the loop."""
+class World:
+    """A client with two places, everyone who asks it for something, and everything that can happen to them.
 
-    MAX = 2
-    picks = st.integers(0, 9)
+    Each of the methods that take a `pick` is one event, to whichever the pick falls on, if there is one. Several may
+    happen in one turn of the loop.
+    """
+
+    PLACES = 2
 
     def __init__(self):
-        super().__init__()
         self.loop = asyncio.new_event_loop()
         self.connector = HandConnector()
-        self.client = UpstreamClient(CONTEXT, pool_limits=PoolLimits(max_connections=self.MAX))
+        self.client = UpstreamClient(CONTEXT, pool_limits=PoolLimits(max_connections=self.PLACES))
         self.client._connector = self.connector
         self.pool = self.client._pools[ORIGIN] = Pool(self.client._pool_limits)
         self.asking = []
         self.replies = []
 
-    @property
-    def alive(self):
-        return [tape for tape in self.connector.tapes if not tape.is_lost]
-
-    @initialize(asking=st.integers(0, 4))
-    def begin(self, asking):
-        for _ in range(asking):
-            self.ask()
-        self.settle()
-        for permit in self.connector.opening:
-            permit.set_result(False)
-        self.settle()
-
-    @rule()
-    def ask(self):
+    def ask(self, pick):
         task = self.loop.create_task(ask(self.client, ORIGIN))
         task.add_done_callback(self._answered)
         self.asking.append(task)
@@ -256,88 +243,122 @@ class PoolMachine(RuleBasedStateMachine):
         if not task.cancelled() and task.exception() is None:
             self.replies.append(task.result())
 
-    @precondition(lambda self: self.connector.opening)
-    @rule(pick=picks, is_closed=st.sampled_from([False, False, False, True]))
-    def connect(self, pick, is_closed):
-        permit = self.connector.opening[pick % len(self.connector.opening)]
-        if not permit.done():
-            permit.set_result(is_closed)
+    def connect(self, pick):
+        if permits := self.permits:
+            permits[pick % len(permits)].set_result(False)
 
-    @precondition(lambda self: self.connector.opening)
-    @rule(pick=picks)
+    def connect_and_close(self, pick):
+        if permits := self.permits:
+            permits[pick % len(permits)].set_result(True)
+
     def refuse(self, pick):
-        permit = self.connector.opening[pick % len(self.connector.opening)]
-        if not permit.done():
-            permit.set_exception(ConnectError("refused"))
+        if permits := self.permits:
+            permits[pick % len(permits)].set_exception(ConnectError("refused"))
 
-    @precondition(lambda self: any(tape.is_busy for tape in self.alive))
-    @rule(pick=picks, wire=st.sampled_from([OK, OK, PART, OK + b"surplus", LAST]))
-    def answer(self, pick, wire):
-        busy = [tape for tape in self.alive if tape.is_busy]
-        tape = busy[pick % len(busy)]
-        if not tape.is_aborted:
-            tape.is_busy = wire == PART
+    def answer(self, pick, wire=OK):
+        if busy := [tape for tape in self.tapes if tape.is_busy and not tape.is_aborted]:
+            tape = busy[pick % len(busy)]
+            tape.is_busy = wire is PART
             tape.connection.data_received(wire)
 
-    @precondition(lambda self: self.alive)
-    @rule(pick=picks)
-    def end(self, pick):
-        tape = self.alive[pick % len(self.alive)]
-        if not tape.is_aborted:
-            tape.connection.eof_received()
+    def answer_in_part(self, pick):
+        self.answer(pick, PART)
 
-    @precondition(lambda self: self.asking)
-    @rule(pick=picks)
+    def answer_too_much(self, pick):
+        self.answer(pick, OK + b"surplus")
+
+    def answer_and_announce_a_close(self, pick):
+        self.answer(pick, LAST)
+
+    def close(self, pick):
+        if tapes := [tape for tape in self.tapes if not tape.is_aborted]:
+            tapes[pick % len(tapes)].connection.eof_received()
+
     def cancel(self, pick):
-        self.asking[pick % len(self.asking)].cancel()
+        if self.asking:
+            self.asking[pick % len(self.asking)].cancel()
 
-    @precondition(lambda self: self.replies)
-    @rule(pick=picks)
     def abort(self, pick):
-        self.replies[pick % len(self.replies)].abort()
+        if self.replies:
+            self.replies[pick % len(self.replies)].abort()
 
-    @precondition(lambda self: self.alive)
-    @rule(pick=picks)
     def grow_old(self, pick):
-        self.alive[pick % len(self.alive)].connection.opened_at -= 1000.0
+        if tapes := self.tapes:
+            tapes[pick % len(tapes)].connection.opened_at -= 1000.0
 
-    @rule()
-    def sweep(self):
+    def sweep(self, pick):
         self.pool.close_expired(clock.monotonic())
 
-    @rule(count=st.integers(1, 4))
+    @property
+    def permits(self):
+        return [permit for permit in self.connector.opening if not permit.done()]
+
+    @property
+    def tapes(self):
+        """Of connections that are not gone."""
+        return [tape for tape in self.connector.tapes if not tape.is_lost]
+
     def turn(self, count):
         for _ in range(count):
             self.loop.call_soon(self.loop.stop)
             self.loop.run_forever()
+            assert len(self.tapes) <= self.pool.open_count <= self.PLACES
 
-    @rule()
-    def settle(self):
-        self.turn(12)
-        taken = len(self.alive) + len(self.connector.opening)
+    def check(self):
+        """Nothing is under way, so everything must add up."""
+        taken = len(self.tapes) + len(self.connector.opening)
+        busy = sum(tape.is_busy for tape in self.tapes)
+        reading = sum(not reply.is_complete for reply in self.replies)
         assert self.pool.open_count == taken
-        busy = sum(tape.is_busy for tape in self.alive)
-        read = sum(not reply.is_complete for reply in self.replies)
-        assert busy <= len(self.asking) + read, "a connection works for nobody"
-        assert self.pool.idle_count == len(self.alive) - busy, "a connection is kept by nobody"
+        assert self.pool.idle_count == len(self.tapes) - busy, "a connection is kept by nobody"
+        assert busy <= len(self.asking) + reading, "a connection works for nobody"
         if len(self.asking) > busy + len(self.connector.opening):
-            assert (taken, self.pool.idle_count) == (self.MAX, 0), "someone waits in vain"
+            assert (taken, self.pool.idle_count) == (self.PLACES, 0), "someone waits in vain"
 
-    @invariant()
-    def places_are_not_exceeded(self):
-        assert len(self.alive) <= self.pool.open_count <= self.MAX
-
-    def teardown(self):
+    def end(self):
         for task in self.asking:
             task.cancel()
         self.turn(1)
         self.client.close()
         self.turn(5)
         with contextlib.closing(self.loop):
-            assert (self.asking, self.alive, self.pool.open_count) == ([], [], 0)
+            assert (self.asking, self.tapes, self.pool.open_count) == ([], [], 0)
 
 
-TestPoolMachine = PoolMachine.TestCase
-TestPoolMachine.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+EVENTS = [
+    World.sweep, World.ask, World.ask, World.connect, World.connect, World.connect_and_close, World.refuse,
+    World.answer, World.answer, World.answer_in_part, World.answer_too_much, World.answer_and_announce_a_close,
+    World.close, World.cancel, World.abort, World.grow_old,
+]  # fmt: skip
+SETTLED = 12
+"""Turns of the loop after which nothing is under way any more."""
+
+
+EVENT = st.tuples(st.sampled_from(EVENTS), st.integers(0, 9), st.sampled_from([0, 0, 1, 2, SETTLED]))
+
+
+@given(st.lists(EVENT, min_size=40, max_size=80))
+@settings(deadline=None, max_examples=300)
+def test_no_place_is_lost_or_taken_twice(events):
+    world = World()
+    try:
+        for event, pick, turns in events:
+            event(world, pick)
+            world.turn(turns)
+            if turns == SETTLED:
+                world.check()
+    finally:
+        world.end()
+
+
+def test_a_connection_that_closes_while_being_handed_over_leaves_its_place():
+    world = World()
+    for event in (World.ask, World.ask, World.ask, World.connect, World.connect):
+        event(world, 0)
+        world.turn(SETTLED)
+    world.answer(0)
+    world.close(0)
+    world.turn(SETTLED)
+    assert (len(world.asking), len(world.connector.opening)) == (2, 1)
+    world.check()
+    world.end()

@@ -202,7 +202,7 @@ class GuardedCycle(RequestResponseCycle):
 
     async def receive(self) -> ASGIReceiveEvent:
         """As uvicorn's, but reading is resumed only while this request has more to read."""
-        if self.waiting_for_100_continue and not self.transport.is_closing():
+        if self.waiting_for_100_continue and not self.disconnected and not self.transport.is_closing():
             self.waiting_for_100_continue = False
             self.keep_alive = self.reusable
             if self.more_body and not self.body:

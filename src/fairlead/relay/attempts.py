@@ -100,8 +100,8 @@ class Attempts:
                 reply, content = result
                 return Won(dispatch, reply, content, health, record, started_at)
             failed.append(result)
-            if not result.outcome.rule.can_go_elsewhere:
-                break
+            if not result.outcome.rule.can_go_elsewhere or clock.monotonic() >= self._deadline:
+                break  # with no time left the next would be asked, and blamed, for nothing
         raise final_error(self._request.model, failed)
 
     async def _ask(self, dispatch: Dispatch, record: AttemptRecord) -> tuple[Reply, bytes] | Failed:

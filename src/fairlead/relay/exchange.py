@@ -14,7 +14,7 @@ from fairlead.health.outcome import GONE, OK, Outcome, judge_error
 from fairlead.plan.plan import Plan, make_plan
 from fairlead.relay.attempts import Attempts, Won
 from fairlead.relay.downstream import Downstream
-from fairlead.relay.pump import pump
+from fairlead.relay.pump import caught_up, pump
 from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
 from fairlead.relay.tap import Tap
 from fairlead.telemetry.record import ExchangeRecord
@@ -81,15 +81,18 @@ class Relay:
         record.status = 200
         try:
             if downstream.is_slow:  # with the replies to requests sent before this one
-                await downstream.drained()
+                await caught_up(downstream, deadline)
             downstream.start(200, _headers(won, request.is_stream, record))
-            await pump(reply, won.content, downstream, tap)
+            await pump(reply, won.content, downstream, tap, deadline)
             record.end, outcome = "ok", OK
         except UpstreamError as error:
             record.end, record.error = "cut", str(error)
             outcome = judge_error(error, is_promised=True)
             fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
             self._end_broken(fault, request, won, downstream, record, tap)
+        except TimeoutError:  # nobody's fault but the caller's, who could not read an error either
+            record.end, record.error = "cut", "the caller did not take the reply in time"
+            downstream.abort()
         except asyncio.CancelledError:
             if not downstream.is_expired:
                 raise

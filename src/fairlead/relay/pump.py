@@ -1,16 +1,20 @@
 """Content to the caller as it arrives."""
 
+import asyncio
+
+from fairlead import clock
 from fairlead.relay.downstream import Downstream
 from fairlead.relay.tap import Tap
 from fairlead.upstream.reply import Reply
 
 
-async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap) -> None:
+async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap, deadline: float) -> None:
     """Pass on `content`, which has been read already, and then the rest of `reply`.
 
     `take` is the per-chunk path, all of it: the event loop's reading of the provider's socket ends in the writing to
     the caller's, without a task between them. While the caller is slow nothing is read, so the provider is slowed down
-    too. Raises UpstreamError when the reply breaks off.
+    too. Raises UpstreamError when the reply breaks off, and TimeoutError when the caller is still slow at `deadline`
+    (`clock.monotonic` time): the provider's connection has its own limit, which tells nobody who waits here.
     """
 
     def take(data: bytes) -> bool:
@@ -22,7 +26,13 @@ async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap) -
         if content:
             take(content)
         if downstream.is_slow:
-            await downstream.drained()
+            await caught_up(downstream, deadline)
         content = await reply.forward(take)
     tap.feed(content)
     downstream.write(content, is_last=True)
+
+
+async def caught_up(downstream: Downstream, deadline: float) -> None:
+    """Wait until the caller has caught up. Raises TimeoutError at `deadline` (`clock.monotonic` time)."""
+    async with asyncio.timeout(deadline - clock.monotonic()):
+        await downstream.drained()

@@ -293,6 +293,7 @@ class Connection(asyncio.Protocol):
             reason = f": {exc.strerror}" if isinstance(exc, OSError) and exc.strerror else ""
             self._end_reply(Truncated(f"the connection broke {where}{reason}"))
         self._on_closed(self)
+        del self._parser  # it leads back here: a closed connection is freed without the cycle collector
 
     def _verdict_on_eof(self, reply: Reply) -> UpstreamError | None:
         if reply.status:

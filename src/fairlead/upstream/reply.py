@@ -141,8 +141,9 @@ class Reply:
 
     async def _wait(self) -> None:
         if self._connection is None:
-            assert self._error is not None  # a complete reply has nobody waiting
-            raise self._error
+            error, self._error = self._error, None  # kept, it would lead back here by its traceback's frames
+            assert error is not None  # a complete reply has nobody waiting, and a fault is told once
+            raise error
         self._connection.resume()
         # Not `get_running_loop`: up to CPython 3.11 each call is a getpid, which is a system call.
         self._waiter = self._connection.loop.create_future()
