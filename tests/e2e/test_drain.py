@@ -1,7 +1,7 @@
 """SIGTERM: finish without starting."""
 
-import http.client
 import contextlib
+import http.client
 import itertools
 import signal
 import socket
@@ -78,11 +78,12 @@ def test_once_it_accepts_no_more_connections_are_refused_rather_than_left_waitin
 def _ask_for_ever(port):
     """Connect until that is refused. A connection that nobody accepts raises TimeoutError."""
     while True:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as late:
-            # The very moment of closing resets what is queued then: told at once, too.
-            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                late.sendall(b"GET /livez HTTP/1.1\r\nhost: gateway\r\n\r\n")
-                late.recv(1)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=1) as late,
+            contextlib.suppress(ConnectionResetError, BrokenPipeError),  # what is queued at the moment of closing
+        ):
+            late.sendall(b"GET /livez HTTP/1.1\r\nhost: gateway\r\n\r\n")
+            late.recv(1)
 
 
 def test_a_stream_that_takes_longer_is_told_so(start, lab):
