@@ -207,3 +207,20 @@ async def test_what_the_transport_tells_and_takes_reaches_it(pairs):
     transport.pause_reading()
     transport.resume_reading()
     assert not transport.is_closing()
+
+
+async def test_a_fault_of_one_transport_costs_the_others_nothing(pairs):
+    loop, faults = asyncio.get_running_loop(), []
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: faults.append(context["message"]))
+    broken, _ = await pairs.open("broken")
+    other, of_other = await pairs.open("other")
+    broken.write_eof()
+    broken.write(b"after the end, which no transport takes")
+    other.write(b"one")
+    assert await read(of_other, 3) == b"one"
+    other.write(b"two")
+    assert await read(of_other, 3) == b"two"
+    assert broken.is_closing()
+    assert faults == ["writing at the end of the turn failed"]
+    loop.set_exception_handler(handler)

@@ -50,6 +50,13 @@ def test_many_providers_are_wrapped():
     assert "  demo " not in text
 
 
+def test_says_that_nothing_can_be_asked_for_when_nothing_is_on():
+    text = replace(PLAIN, demo={}, key=None, model=None).text()
+    assert "  providers  none, and no simulated ones: no model can be asked for" in text
+    assert f"  off        {len(BUILTIN)} providers; each of these variables turns one on:" in text
+    assert "no model can be asked for" not in PLAIN.text()
+
+
 def test_the_example_is_a_command_that_streams():
     words = words_of_curl(PLAIN.text())
     assert words[:3] == ["curl", "-N", "http://127.0.0.1:8420/v1/chat/completions"]

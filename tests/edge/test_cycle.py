@@ -3,7 +3,7 @@
 import pytest
 
 from fairlead.edge.cycle import Caller
-from harness.listener import listening
+from harness.listener import get, listening
 
 EXPECTING = b"POST /%b HTTP/1.%d\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
 
@@ -70,6 +70,15 @@ class TestExpectation:
             await client.send(EXPECTING % (b"echo", 1) + b"body")
             (response,) = await client.responses(1)
             assert response.body == b"POST /echo body"
+
+    async def test_no_100_follows_a_refusal(self):
+        """Our side has been closed by then; and the app, which begins later, asks for the body all the same."""
+        expecting = get("/echo", "Transfer-Encoding: chunked", "Expect: 100-continue").replace(b"GET", b"POST", 1)
+        async with listening() as listener:
+            client = await listener.connect()
+            await client.send(expecting + b"ZZ\r\n")
+            assert [response.status for response in await client.responses()] == [400]
+            assert await listener.app.seen.get() == "begun"
 
     async def test_http_1_0_knows_no_100(self):
         async with listening() as listener:

@@ -1,6 +1,7 @@
 """Whole exchanges through real sockets: what the caller gets, what the provider saw, what was recorded."""
 
 import asyncio
+import gc
 import json
 
 import pytest
@@ -200,6 +201,21 @@ async def test_a_slow_caller_slows_the_provider_down_and_costs_no_memory():
         writer.close()
 
 
+async def test_a_caller_who_never_reads_is_let_go_at_the_total_limit():
+    """Otherwise it would hold a place of the endpoint's for as long as it likes."""
+    limits = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=0.3)
+    async with gateway(Script(flood_bytes=200_000_000), timeouts=limits) as served:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=4096)
+        writer.write(request_bytes(chat_body(stream=True)))
+        await served.until(lambda: served.records)
+        [record] = served.records
+        assert (record.end, record.error) == ("cut", "the caller did not take the reply in time")
+        assert record.attempts[0].verdict is Verdict.GONE
+        health = served.board.of(next(iter(served.relay.routes.dispatches)))
+        assert (health.in_flight, health.failures_in_row) == (0, 0)
+        writer.close()
+
+
 class TestACallerWhoLeaves:
     async def leave(self, served, writer):
         writer.close()
@@ -321,3 +337,27 @@ async def test_the_total_limit_holds_over_all_attempts():
         answer = await ask(served, chat_body())
         assert answer.status == 504
         assert answer.json["error"]["metadata"]["error_type"] == "timeout"
+        # With no time left the second would be asked, and blamed, for nothing.
+        assert [attempt.provider for attempt in served.records[0].attempts] == ["sim0"]
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("script", [Script(hang=True), Script(text="a b c", cut_after=2)])
+async def test_a_failure_is_freed_without_the_cycle_collector(script, is_stream):
+    """A request's body hangs on it, which may have megabytes."""
+    limits = Timeouts(connect_s=5, first_byte_s=0.05, idle_s=5, total_s=5)
+    async with gateway(script, timeouts=limits) as served:
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await ask(served, chat_body(stream=is_stream))
+            await served.until(lambda: served.client.connection_count == 0)
+            await asyncio.sleep(0)
+            gc.collect()
+            garbage = {type(item).__name__ for item in gc.garbage}
+            assert not garbage & {"ChatRequest", "Reply", "Connection", "Attempts"}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()

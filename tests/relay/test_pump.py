@@ -188,3 +188,12 @@ async def test_however_bytes_come_and_are_taken_it_is_the_same_content(contents,
     assert isinstance(pumping.work.result(), Truncated) is is_broken
     assert [last for _, last in pumping.caller.writes].count(True) == (not is_broken)
     assert pumping.tap.size == len(pumping.caller.content)
+
+
+async def test_a_caller_is_not_waited_for_beyond_the_deadline():
+    deck, caller = Deck(loop=asyncio.get_running_loop()), Caller(slow_after={1})
+    reply = deck.send()
+    deck.feed(HEAD + chunk(b"one"))
+    with pytest.raises(TimeoutError):
+        await pump(reply, b"read before", caller, Tap(), 0.0)
+    assert caller.content == b"read before"

@@ -138,3 +138,12 @@ def test_what_is_no_proxy_is_refused(value):
 )
 def test_no_proxy(host, no_proxy, is_exempt):
     assert is_proxied(host, 443, no_proxy.split(",")) is not is_exempt
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:hunter2@api.test/v1", "ftp://me:hunter2@api.test", "https://api.test:x/?k=hunter2"]
+)
+def test_a_refused_url_is_named_without_its_secrets(url):
+    with pytest.raises(ConfigError, match=r"api\.test") as caught:
+        Target.parse(url)
+    assert "hunter2" not in str(caught.value)

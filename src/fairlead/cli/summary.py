@@ -37,13 +37,14 @@ class Summary:
             ("state", self.store),
             ("base URLs", "  ".join(self.url + base for base in BASES)),
             ("key", self._key()),
-            ("providers", _wrapped(self.on, ", ").lstrip() or "none"),
+            ("providers", _wrapped(self.on, ", ").lstrip() or self._none_on()),
         ]
         if self.demo:
             rows.append(("demo", f"{', '.join(self.demo)} (simulated replies, no account, no cost)"))
         if self.off:
             variables = _wrapped(variable for _, variable in self.off)
-            rows.append(("off", f"{len(self.off)} others; each of these variables turns one on:\n{variables}"))
+            others = "others" if self.on or self.demo else "providers"
+            rows.append(("off", f"{len(self.off)} {others}; each of these variables turns one on:\n{variables}"))
         lines = [f"  {name:<10} {value}" for name, value in rows]
         return "\n" + "\n".join(lines) + "\n\n" + self._example()
 
@@ -51,6 +52,10 @@ class Summary:
         if self.key is None:
             return "one of yours, as $FAIRLEAD_KEY (fairlead keys create --name NAME makes another)"
         return f"{self.key}   (new; shown only this once)" if self.is_new_key else self.key
+
+    def _none_on(self) -> str:
+        # Off loopback the simulated ones do not start by themselves, so there may be nothing at all to ask for.
+        return "none" if self.demo else "none, and no simulated ones: no model can be asked for (FAIRLEAD_DEMO=on)"
 
     def _example(self) -> str:
         message = {"role": "user", "content": "Say hello"}

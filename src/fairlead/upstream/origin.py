@@ -58,11 +58,19 @@ class Target:
             if not _is_ip(host):
                 host = host.encode("idna").decode()
         except ValueError as error:
-            raise ConfigError(f"{url!r} is not an upstream URL: {error}") from error
+            raise ConfigError(f"{_without_secrets(url)!r} is not an upstream URL: {error}") from None
         if parts.scheme not in ("http", "https") or not host or parts.username is not None:
-            raise ConfigError(f"{url!r} is not an upstream URL: give http:// or https://, a host, and no user name")
+            raise ConfigError(
+                f"{_without_secrets(url)!r} is not an upstream URL: give http:// or https://, a host, and no user name"
+            )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(Origin(is_tls, host, port, proxy if is_tls else None), path)
+
+
+def _without_secrets(url: str) -> str:
+    """Return `url` without what stands before an `@` or behind a `?`."""
+    scheme, separator, rest = url.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2].partition("?")[0]
 
 
 def _is_ip(host: str) -> bool:

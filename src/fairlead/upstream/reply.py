@@ -141,9 +141,7 @@ class Reply:
 
     async def _wait(self) -> None:
         if self._connection is None:
-            error, self._error = self._error, None  # kept, it would lead back here by its traceback's frames
-            assert error is not None  # a complete reply has nobody waiting, and a fault is told once
-            raise error
+            raise self._fault()
         self._connection.resume()
         # Not `get_running_loop`: up to CPython 3.11 each call is a getpid, which is a system call.
         self._waiter = self._connection.loop.create_future()
@@ -154,6 +152,13 @@ class Reply:
             raise
         finally:
             self._waiter = None
+
+    def _fault(self) -> UpstreamError:
+        """Let go of the error to be raised: kept here, or in a local variable of the frame that raises it, it would
+        lead back to itself by its traceback, and the request's body would hang on that."""
+        error, self._error = self._error, None
+        assert error is not None  # a complete reply has nobody waiting, and a fault is told once
+        return error
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
