@@ -33,7 +33,7 @@ from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.settle import settle
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.store.keys import KeyRing, KeyStore
-from fairlead.store.redis import Client, connect
+from fairlead.store.redis import connect
 from fairlead.supervisor.worker import WorkerStart
 from fairlead.tasks import Tasks
 from fairlead.telemetry.log import Logger, RequestLog, make_logger
@@ -102,12 +102,10 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        if not is_loopback(self._settings.host):
-            refuse_open_listener(self._settings, has_stored_keys=await has_stored_keys(self._redis))
         await self._refresh.start()
         self._swap_routes()
         self._tasks.start("catalogue", self._refresh.follow(self._settings.discovery_interval_s, self._swap_routes))
-        self._tasks.start("keys", self._keys.follow(self._redis))
+        self._tasks.start("keys", self._keys.follow(self._redis, self._log.warning))
         self._tasks.start("flush", self._flush_for_ever())
         # What exists now lives as long as the worker: never look at it again, and look at the rest less often. The
         # request path makes no reference cycles (measured: collections were 11-20 % of CPU with the defaults).
@@ -160,6 +158,7 @@ class Worker:
             "models": len(catalog.endpoints),
             "endpoints": len(self._relay.routes.dispatches),
             "upstream_connections": self._client.connection_count,
+            "store": "away" if self._keys.is_store_away else "ok",
         }
 
     def _report(self, what: str, error: BaseException) -> None:
@@ -230,12 +229,23 @@ def fixed_keys(settings: Settings, demo: Mapping[str, str]) -> list[ApiKey]:
     return found
 
 
-async def has_stored_keys(client: Client) -> bool:
-    """Whether any key has been created. While the store is away it is taken for granted that one has."""
-    try:
-        return await KeyStore(client).count() > 0
-    except (RedisError, OSError):
-        return True
+def check_keys(settings: Settings, redis_url: str) -> None:
+    """Raise ConfigError if anybody could ask: an open listener, and no key. For the parent, before workers start.
+
+    While the store is away it is taken for granted that it has keys.
+    """
+
+    async def has_stored_keys() -> bool:
+        client = connect(redis_url)
+        try:
+            return await KeyStore(client).count() > 0
+        except (RedisError, OSError):
+            return True
+        finally:
+            await client.aclose()
+
+    if not is_loopback(settings.host):
+        refuse_open_listener(settings, has_stored_keys=asyncio.run(has_stored_keys()))
 
 
 def upstream_tls(settings: Settings) -> ssl.SSLContext:

@@ -16,7 +16,7 @@ from fairlead.errors import UpstreamError
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.telemetry.log import Logger
 from fairlead.upstream.discovery import fetch_models
-from fairlead.upstream.dispatch import ProxyRule
+from fairlead.upstream.dispatch import ProxyRule, redacted
 
 RETRY_MIN_S = 2.0
 RETRY_MAX_S = 300.0
@@ -104,10 +104,14 @@ class CatalogRefresh:
         retry_s = RETRY_MIN_S
         while True:
             before = self._listed.get(provider.slug)
-            answer = await self._ask(session, provider)
-            if answer is _Answer.LISTED:
-                if self._listed[provider.slug] != before:
+            try:
+                answer = await self._ask(session, provider)
+                if answer is _Answer.LISTED and self._listed[provider.slug] != before:
                     changed()
+            except Exception as error:  # noqa: BLE001 - one strange list must not end the discovery of the others
+                self._log.error("models not listed", provider=provider.slug, exc_info=error)
+                answer = _Answer.FAILED
+            if answer is _Answer.LISTED:
                 wait_s, retry_s = interval_s, RETRY_MIN_S
             elif answer is _Answer.AWAITED:
                 wait_s = RETRY_MIN_S
@@ -130,7 +134,7 @@ class CatalogRefresh:
             else:
                 models = parse_discovery(listing, provider)
         except (UpstreamError, ValueError) as error:
-            self._log.warning("models not listed", provider=provider.slug, error=_masked(str(error), provider))
+            self._log.warning("models not listed", provider=provider.slug, error=redacted(str(error), provider))
             return _Answer.FAILED
         self._claimed.discard(provider.slug)
         self._listed[provider.slug] = models
@@ -141,10 +145,3 @@ class CatalogRefresh:
             return False
         self._claimed.add(provider.slug)
         return True
-
-
-def _masked(text: str, provider: Provider) -> str:
-    """Return `text` without what was sent: a provider that refuses may quote the key it was given."""
-    for sent in filter(None, (provider.api_key, *provider.headers.values())):
-        text = text.replace(sent, "…")
-    return text

@@ -25,7 +25,7 @@ def test_the_first_key_is_created_once_and_goes_on_working(new_gateway, simulato
     [
         (
             {"FAIRLEAD_HOST": "0.0.0.0", "FAIRLEAD_WORKERS": "1", "OPENAI_API_KEY": "sk-e2e-of-openai"},
-            3,
+            2,
             "is open to the network and there is no inference key; set FAIRLEAD_API_KEYS",
         ),
         ({"FAIRLEAD_WORKER": "1"}, 2, "did you mean FAIRLEAD_WORKERS"),

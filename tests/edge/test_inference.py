@@ -234,7 +234,7 @@ class TestFaultOfOurs:
             downstream.write(content, is_last=False)
             raise ZeroDivisionError
 
-        monkeypatch.setattr("fairlead.relay.exchange.pump", fail)
+        monkeypatch.setattr("fairlead.relay.deliver.pump", fail)
         async with gateway(Script()) as served:
             answer = await ask(served, chat_body(stream=True))
             assert (answer.status, answer.is_whole) == (200, False)

@@ -54,9 +54,9 @@ class WatchedRing(KeyRing):
         await super().recheck_all()
         self._news.put_nowait("all")
 
-    async def _follow_once(self, client):
+    async def _follow_once(self, client, tell):
         self._news.put_nowait("subscribing")
-        await super()._follow_once(client)
+        await super()._follow_once(client, tell)
 
     async def until(self, news):
         async with asyncio.timeout(TIME_LIMIT_S):
@@ -336,6 +336,24 @@ class TestOutage:
             await ring.until("all")
             assert (ring.find(token) or await ring.look_up(token)).is_disabled
         await client.aclose()
+
+    async def test_the_operator_is_told_once_each_way(self, valkey):
+        client = connect(valkey.url)
+        ring = WatchedRing(KeyStore(client))
+        told = asyncio.Queue()
+        tasks = Tasks(lambda name, error: None)
+        tasks.start("follow", ring.follow(client, told.put_nowait))
+        await ring.until("all")
+        valkey.kill()
+        async with asyncio.timeout(TIME_LIMIT_S):
+            assert (await told.get()).startswith("store away, known keys go on: ")
+            assert ring.is_store_away
+            valkey.start()
+            assert await told.get() == "store back"
+        assert not ring.is_store_away
+        await tasks.close()
+        await client.aclose()
+        assert told.empty()
 
     async def test_away_again_before_a_key_was_read_anew(self, valkey):
         client = connect(valkey.url)

@@ -25,7 +25,11 @@ RECORD = ExchangeRecord(
     is_stream=True,
     status=200,
     end="ok",
-    attempts=[AttemptRecord("slow", "timeout", 0, 0.25, SECRET), AttemptRecord("acme", "ok", 200, 0.5)],
+    attempts=[
+        AttemptRecord("slow", "timeout", 0, 0.25, "connect time limit of 5 s ran out"),
+        AttemptRecord("loud", "limit", 429, 0.1, SECRET),
+        AttemptRecord("acme", "ok", 200, 0.5),
+    ],
     first_content_at=100.3,
     ended_at=100.75,
     usage=Usage(190, 24),
@@ -72,7 +76,14 @@ class TestJson:
             "status": 200,
             "end": "ok",
             "attempts": [
-                {"provider": "slow", "verdict": "timeout", "status": 0, "duration_s": 0.25},
+                {
+                    "provider": "slow",
+                    "verdict": "timeout",
+                    "status": 0,
+                    "duration_s": 0.25,
+                    "reason": "connect time limit of 5 s ran out",
+                },
+                {"provider": "loud", "verdict": "limit", "status": 429, "duration_s": 0.1},
                 {"provider": "acme", "verdict": "ok", "status": 200, "duration_s": 0.5},
             ],
             "ttft_s": 0.3,
@@ -102,8 +113,8 @@ class TestJson:
 class TestText:
     def test_a_line(self):
         assert written("text", RECORD) == (
-            "200 acme/large slow→acme · 750 ms · first content 300 ms · 190+24 tokens · $0.001235"
-            " · gen-1700000000-abc0\n"
+            "200 acme/large slow→loud→acme · 750 ms · first content 300 ms · 190+24 tokens · $0.001235"
+            " · slow: connect time limit of 5 s ran out · gen-1700000000-abc0\n"
         )
 
     def test_a_refusal(self):
@@ -135,7 +146,7 @@ class TestBoth:
 
     def test_what_others_wrote_is_cut(self, log_format):
         text = written(log_format, replace(RECORD, model="m" * 4_000_000, error="e" * 2_000, end="error"))
-        assert len(text) < 3 * MAX_TEXT_CHARS
+        assert len(text) < len(written(log_format, RECORD)) + 3 * MAX_TEXT_CHARS
         assert "m" * MAX_TEXT_CHARS + "…" in text
         assert "e" * MAX_TEXT_CHARS + "…" in text
 

@@ -21,7 +21,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     SIGTERM drains: /readyz turns 503, open streams finish. SIGHUP replaces the workers one by one, with the
     configuration read anew; a bad one leaves the old workers serving.
     """
-    from fairlead.app import loggers, run_worker
+    from fairlead.app import check_keys, loggers, run_worker
     from fairlead.config import is_demo_on, load_process, notify_socket
     from fairlead.demo.personality import DEMO_PROVIDERS
     from fairlead.supervisor import Supervisor
@@ -37,6 +37,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
         reload=lambda: load_process(overrides).settings,
         log=log,
         demo=[personality.name for personality in DEMO_PROVIDERS] if is_demo_on(settings) else [],
+        check=lambda redis_url: check_keys(settings, redis_url),
         notify_socket=notify_socket(),
     )
     sys.exit(supervisor.run())

@@ -31,7 +31,7 @@ def refuse_open_listener(settings: Settings, has_stored_keys: bool) -> None:
         return
     raise ConfigError(
         f'FAIRLEAD_HOST="{settings.host}" is open to the network and there is no inference key; set FAIRLEAD_API_KEYS, '
-        "create a key with `fairlead keys`, or listen on FAIRLEAD_HOST=127.0.0.1"
+        "create a key with `fairlead keys create --name NAME`, or listen on FAIRLEAD_HOST=127.0.0.1"
     )
 
 

@@ -71,7 +71,7 @@ _STATE = (
     Setting(
         "FAIRLEAD_DATA_DIR",
         "(~/.local/state/fairlead)",
-        "Directory of the embedded store and the generated admin key",
+        "Directory of the embedded store",
         kinds.PATH,
     ),
     Setting(
@@ -92,8 +92,8 @@ _STATE = (
 _ACCESS = (
     Setting(
         "FAIRLEAD_ADMIN_KEY",
-        "(generated)",
-        "Management key and console login; without one, one is generated and printed once",
+        "(none)",
+        "Management key and console login; read and checked, and not used yet",
         kinds.SECRET,
     ),
     Setting(

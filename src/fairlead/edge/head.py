@@ -120,7 +120,9 @@ def long_target() -> ApiError:
 def too_large(limits: Limits) -> ApiError:
     """Return the refusal of a head over the limits."""
     return ApiError(
-        431, f"The head of the request is larger than {limits.max_header_bytes} bytes or {limits.max_headers} fields."
+        431,
+        f"The head of the request is larger than {limits.max_header_bytes} bytes or {limits.max_headers} fields, the "
+        "limits of this gateway (FAIRLEAD_MAX_HEADER_BYTES, FAIRLEAD_MAX_HEADERS).",
     )
 
 

@@ -13,6 +13,7 @@ from fairlead.edge.downstream import HttpDownstream, Receive, Scope, Send
 from fairlead.edge.drain import Drain
 from fairlead.edge.respond import respond_error
 from fairlead.errors import ApiError, ClientGone
+from fairlead.relay.deliver import SHUTTING_DOWN
 from fairlead.relay.exchange import Relay
 from fairlead.store.keys import KeyRing
 from fairlead.telemetry.record import ExchangeRecord
@@ -25,8 +26,6 @@ _GZIP = re.compile(rb"(?:^|[\s,])gzip(?:\s*;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+
 
 Fields = Mapping[bytes, bytes]
 """Headers by lower-case name; of repeated ones the first."""
-
-_SHUTTING_DOWN = ApiError(503, "The gateway is shutting down; send the request again", error_type="server")
 
 
 class ChatCompletions:
@@ -83,7 +82,7 @@ class ChatCompletions:
     async def _leave(self, downstream: HttpDownstream, reason: BaseException, record: ExchangeRecord) -> None:
         """End without a reply: the caller has left; or with a short one: the time for draining is over."""
         if downstream.is_expired and not downstream.is_started:
-            await self._refuse(downstream, _SHUTTING_DOWN, record)
+            await self._refuse(downstream, SHUTTING_DOWN, record)
         elif downstream.is_gone or downstream.is_expired or isinstance(reason, ClientGone):
             record.status, record.end = record.status or 499, record.end or "gone"
         else:

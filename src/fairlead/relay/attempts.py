@@ -5,29 +5,31 @@ on the health board, and the next candidate is asked. A reply that is not stream
 (or too large to hold), since that costs the caller no time and lets a reply that breaks off be asked for again.
 """
 
+import asyncio
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead import clock
-from fairlead.catalog.model import Endpoint, Provider
+from fairlead.catalog.model import Endpoint
 from fairlead.errors import ApiError, UpstreamError
 from fairlead.health.board import EndpointHealth, HealthBoard
 from fairlead.health.outcome import GONE, Outcome, Verdict, judge_error, judge_status
 from fairlead.telemetry.record import AttemptRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
-from fairlead.upstream.dispatch import Dispatch
+from fairlead.upstream.dispatch import Dispatch, redacted
 from fairlead.wire.encoding import decoded
 from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
-from fairlead.wire.request import ChatRequest, body_bytes
+from fairlead.wire.request import Buffer, ChatRequest, body_bytes
 
 HOLD_BYTES = 262_144
 """Of an unstreamed reply. Nearly every text reply is smaller; beyond it, memory counts for more than a second try."""
+ERROR_BODY_S = 3.0
+"""How long a provider's error may take to arrive, once its status has: the next endpoint is waiting."""
 ERROR_BODY_BYTES = 65_536
 """How much of a provider's error is read."""
-MIN_CREDENTIAL_CHARS = 8
-"""A shorter header value (a version, `true`) is no secret, and may be any word's part."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class Attempts:
         """
         failed: list[Failed] = []
         for dispatch in candidates:
+            head, body = self._message(dispatch)
             endpoint = dispatch.endpoint
             health = self._board.of(endpoint.id)
             record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
@@ -88,7 +91,7 @@ class Attempts:
             health.in_flight += 1
             result: tuple[Reply, bytes] | Failed = Failed(endpoint, GONE)  # stays that way if the caller leaves
             try:
-                result = await self._ask(dispatch, record)
+                result = await self._ask(dispatch, head, body, record)
             finally:
                 if isinstance(result, Failed):
                     now = clock.monotonic()
@@ -104,23 +107,27 @@ class Attempts:
                 break  # with no time left the next would be asked, and blamed, for nothing
         raise final_error(self._request.model, failed)
 
-    async def _ask(self, dispatch: Dispatch, record: AttemptRecord) -> tuple[Reply, bytes] | Failed:
-        endpoint = dispatch.endpoint
-        provider = endpoint.provider
+    def _message(self, dispatch: Dispatch) -> tuple[bytes, list[Buffer]]:
+        """Return what is sent to this endpoint. Raises ApiError for a body that nobody can send."""
         request = self._request
-        body = request.spliced(
-            request.upstream_edits(dispatch.model_json, wants_usage=provider.is_stream_usage_on_request)
-        )
-        head = dispatch.request_head(self._extra_head, body_bytes(body))
+        wants_usage = dispatch.endpoint.provider.is_stream_usage_on_request
+        body = request.spliced(request.upstream_edits(dispatch.model_json, wants_usage=wants_usage))
+        return dispatch.request_head(self._extra_head, body_bytes(body)), body
+
+    async def _ask(
+        self, dispatch: Dispatch, head: bytes, body: list[Buffer], record: AttemptRecord
+    ) -> tuple[Reply, bytes] | Failed:
+        endpoint = dispatch.endpoint
+        timeouts = endpoint.provider.timeouts
         try:
-            deadline = min(self._deadline, clock.monotonic() + provider.timeouts.total_s)
-            reply = await self._client.send(dispatch.origin, head, body, provider.timeouts, deadline)
+            deadline = min(self._deadline, clock.monotonic() + timeouts.total_s)
+            reply = await self._client.send(dispatch.origin, head, body, timeouts, deadline)
             record.status = reply.status
             if reply.status != 200:
                 return await _read_error(reply, endpoint)
             content = await reply.read()
-            if not (request.is_stream or reply.is_drained):
-                content = await _held(reply, content)
+            if not (self._request.is_stream or reply.is_drained):
+                content = await _read_on(reply, content, HOLD_BYTES)
         except UpstreamError as error:
             return Failed(endpoint, judge_error(error, is_promised=False))
         if (fault := _fault_of(reply, content)) is not None:
@@ -129,10 +136,10 @@ class Attempts:
         return reply, content
 
 
-async def _held(reply: Reply, content: bytes) -> bytes:
-    """Read on until the reply is complete, or too large to be held."""
+async def _read_on(reply: Reply, content: bytes, limit_bytes: int) -> bytes:
+    """Return `content` and what follows it, until the reply is complete or too large to be held."""
     parts, size = [content], len(content)
-    while size < HOLD_BYTES and (part := await reply.read()):
+    while size < limit_bytes and (part := await reply.read()):
         parts.append(part)
         size += len(part)
     return b"".join(parts)
@@ -148,31 +155,20 @@ def _fault_of(reply: Reply, content: bytes) -> Outcome | None:
 
 
 async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
-    """Read and judge a reply that is not 200. What cannot be read of it is judged by its status alone."""
-    parts, size = [], 0
-    try:
-        while size < ERROR_BODY_BYTES and (part := await reply.read()):
-            parts.append(part)
-            size += len(part)
-    except UpstreamError:
-        pass
+    """Read and judge a reply that is not 200. What cannot be read of it in time is judged by its status alone."""
+    raw = b""
+    with contextlib.suppress(UpstreamError, TimeoutError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            raw = await _read_on(reply, b"", ERROR_BODY_BYTES)
     reply.abort()
-    body = decoded(b"".join(parts), reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
-    said = read_provider_error(_without_credentials(body, endpoint.provider))
+    body = decoded(raw, reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
+    said = read_provider_error(body)
+    said = ProviderError(redacted(said.message, endpoint.provider), redacted(said.code, endpoint.provider), said.param)
     retry_after = reply.header(b"retry-after").decode("latin-1") or None
     outcome = judge_status(
         reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=clock.wall()
     )
     return Failed(endpoint, outcome, said)
-
-
-def _without_credentials(body: bytes, provider: Provider) -> bytes:
-    """Leave out the words that only the operator may know: some providers repeat in an error what was sent to them."""
-    for value in (provider.api_key or "", *provider.headers.values()):
-        for word in value.split():
-            if len(word) >= MIN_CREDENTIAL_CHARS:
-                body = body.replace(word.encode(), b"[redacted]")
-    return body
 
 
 def final_error(model: str, failed: Sequence[Failed]) -> ApiError:

@@ -1,6 +1,5 @@
-"""The story of one exchange: plan → attempts → pump → settle."""
+"""The story of one exchange: plan → attempts → delivery."""
 
-import asyncio
 import difflib
 import random
 from collections.abc import Mapping
@@ -8,19 +7,15 @@ from dataclasses import dataclass
 
 from fairlead import clock
 from fairlead.catalog.model import Catalog
-from fairlead.errors import ApiError, UpstreamError
+from fairlead.errors import ApiError
 from fairlead.health.board import HealthBoard
-from fairlead.health.outcome import GONE, OK, Outcome, judge_error
 from fairlead.plan.plan import Plan, make_plan
-from fairlead.relay.attempts import Attempts, Won
+from fairlead.relay.attempts import Attempts
+from fairlead.relay.deliver import Delivery
 from fairlead.relay.downstream import Downstream
-from fairlead.relay.pump import caught_up, pump
-from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
-from fairlead.relay.tap import Tap
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.dispatch import Dispatch
-from fairlead.wire.errors import error_event
 from fairlead.wire.request import ChatRequest
 
 
@@ -39,10 +34,6 @@ class RelayLimits:
     max_attempts: int = 4
     total_s: float = 900.0
     worker_share: float = 1.0
-
-
-_PASSED_ON = (b"content-type", b"content-encoding", b"content-language")
-_STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 
 
 class Relay:
@@ -76,36 +67,7 @@ class Relay:
         won = await attempts.win(candidates)
         record.first_content_at = clock.monotonic()
         record.provider = won.dispatch.endpoint.provider.slug
-        reply, tap, outcome = won.reply, Tap(), GONE
-        is_whole = reply.is_drained and not request.is_stream
-        record.status = 200
-        try:
-            if downstream.is_slow:  # with the replies to requests sent before this one
-                await caught_up(downstream, deadline)
-            downstream.start(200, _headers(won, request.is_stream, record))
-            await pump(reply, won.content, downstream, tap, deadline)
-            record.end, outcome = "ok", OK
-        except UpstreamError as error:
-            record.end, record.error = "cut", str(error)
-            outcome = judge_error(error, is_promised=True)
-            fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
-            self._end_broken(fault, request, won, downstream, record, tap)
-        except TimeoutError:  # nobody's fault but the caller's, who could not read an error either
-            record.end, record.error = "cut", "the caller did not take the reply in time"
-            downstream.abort()
-        except asyncio.CancelledError:
-            if not downstream.is_expired:
-                raise
-            record.end = "drained"
-            fault = ApiError(503, "The gateway is shutting down; send the request again", error_type="server")
-            self._end_broken(fault, request, won, downstream, record, tap)
-        finally:
-            self._finish(won, outcome)
-            record.reply_bytes = tap.size
-            content = won.content if is_whole else tap.tail
-            record.unsettled = Unsettled(won.dispatch.endpoint, content, is_whole, reply.header(b"content-encoding"))
-            if len(content) > KEEP_LIMIT_BYTES:
-                settle(record)
+        await Delivery(won, downstream, record, is_stream=request.is_stream, deadline=deadline).run(self._board)
 
     def _plan(self, catalog: Catalog, model: str) -> Plan:
         plan = make_plan(
@@ -127,58 +89,6 @@ class Relay:
                 headers={"retry-after": "1"},
             )
         return plan
-
-    def _end_broken(
-        self,
-        fault: ApiError,
-        request: ChatRequest,
-        won: Won,
-        downstream: Downstream,
-        record: ExchangeRecord,
-        tap: Tap,
-    ) -> None:
-        """End a reply that cannot be completed so that nobody takes it for complete."""
-        # Half an event cannot be taken back: ended by us it would be delivered, as JSON that nobody can read (OpenAI's
-        # client raises a bare JSONDecodeError). A broken connection is what every client knows how to report.
-        is_between_lines = tap.tail.endswith((b"\n", b"\r"))
-        if not request.is_stream or won.reply.header(b"content-encoding") or not is_between_lines:
-            downstream.abort()
-            return
-        event = error_event(
-            fault,
-            generation_id=record.id,
-            model=record.model,
-            provider=won.dispatch.endpoint.provider.name,
-            created=int(record.started_unix),
-        )
-        downstream.write(event if tap.tail.endswith(b"\n\n") else b"\n\n" + event, is_last=True)
-
-    def _finish(self, won: Won, outcome: Outcome) -> None:
-        now = clock.monotonic()
-        won.reply.abort()
-        won.health.in_flight -= 1
-        won.record.verdict = outcome.verdict
-        won.record.message = outcome.message
-        won.record.duration_s = now - won.started_at
-        self._board.observe(won.dispatch.endpoint.id, outcome, now)
-
-
-def _headers(won: Won, is_stream: bool, record: ExchangeRecord) -> list[tuple[bytes, bytes]]:
-    """Return the headers of the caller's reply: few of the provider's, and where the reply comes from."""
-    reply = won.reply
-    headers = [(name, value) for name in _PASSED_ON if (value := reply.header(name))]
-    if is_stream:
-        headers += _STREAM_HEADERS
-    elif reply.is_drained:
-        headers.append((b"content-length", b"%d" % len(won.content)))
-    elif length := reply.header(b"content-length"):
-        headers.append((b"content-length", length))
-    headers.append((b"x-generation-id", record.id.encode()))
-    headers.append((b"x-request-id", record.request_id.encode()))
-    headers += won.dispatch.reply_headers
-    if len(record.attempts) > 1:
-        headers.append((b"x-fairlead-attempts", b"%d" % len(record.attempts)))
-    return headers
 
 
 def _unknown_model(catalog: Catalog, model: str) -> ApiError:

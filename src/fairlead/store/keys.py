@@ -9,8 +9,7 @@ working; when the subscription stands again, all of it is read anew, since chang
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -106,6 +105,8 @@ class KeyRing:
         self._fixed = {key.hash: key for key in fixed}
         self._known: dict[str, ApiKey] = {}
         self._strangers: set[str] = set()
+        self.is_store_away = False
+        """Whether the subscription is broken: what is known works, what is not cannot be looked up."""
         self._changes = 0
         """Counts what was pushed: an answer that may be older than the last of it is not remembered."""
 
@@ -168,14 +169,20 @@ class KeyRing:
             if changes == self._changes:
                 self._remember(digest, key)
 
-    async def follow(self, client: Client) -> None:
-        """Apply pushed changes for ever. Run as a background task."""
+    async def follow(self, client: Client, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Apply pushed changes for ever. Run as a background task; `tell` is told when the store goes and returns."""
         while True:
-            with contextlib.suppress(RedisError, OSError):
-                await self._follow_once(cast(Redis, client))
+            reason = "it does not answer"
+            try:
+                await self._follow_once(cast(Redis, client), tell)
+            except (RedisError, OSError) as error:
+                reason = str(error) or type(error).__name__
+            if not self.is_store_away:
+                self.is_store_away = True
+                tell(f"store away, known keys go on: {reason}")
             await asyncio.sleep(RESUBSCRIBE_S)
 
-    async def _follow_once(self, client: Redis) -> None:
+    async def _follow_once(self, client: Redis, tell: Callable[[str], None]) -> None:
         async with client.pubsub(ignore_subscribe_messages=False) as changes:
             await changes.subscribe(CHANGED)
             is_asked = False
@@ -187,6 +194,9 @@ class KeyRing:
                     await changes.ping()
                 elif message["type"] == "subscribe":
                     await self.recheck_all()  # whatever changed before this moment may have been missed
+                    if self.is_store_away:
+                        self.is_store_away = False
+                        tell("store back")
                 elif message["type"] == "message":
                     self.forget(message["data"].decode("ascii", "replace"))
                 is_asked = message is None

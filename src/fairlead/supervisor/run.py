@@ -89,6 +89,7 @@ class _Watched:
 class Supervisor(Generic[P]):
     """`announce` is called once, when all workers serve; `reload` reads the settings anew and raises ConfigError.
 
+    `check` is given the URL of the store, before anything serves, and may raise ConfigError.
     `demo` names the personalities to simulate, `notify_socket` is systemd's NOTIFY_SOCKET.
     """
 
@@ -101,6 +102,7 @@ class Supervisor(Generic[P]):
         reload: Callable[[], P],
         log: Log,
         demo: Sequence[str] = (),
+        check: Callable[[str], None] = lambda redis_url: None,
         notify_socket: str | None = None,
     ) -> None:
         self._settings = settings
@@ -110,6 +112,7 @@ class Supervisor(Generic[P]):
         self._reload = reload
         self._log = log
         self._personalities = demo
+        self._check = check
         self._notify_socket = notify_socket
 
         self._signals = Signals()
@@ -150,6 +153,7 @@ class Supervisor(Generic[P]):
             self._redis_url, self._store_words = store.url, store.description
         else:
             self._redis_url, self._store_words = settings.redis_url.reveal(), settings.redis_url.masked()
+        self._check(self._redis_url)
         self._demo_urls: Mapping[str, str] = {}
         if self._personalities:
             demo = Demo(self._personalities, pause=self._signals.pause)
@@ -174,13 +178,14 @@ class Supervisor(Generic[P]):
         wait([self._signals.fileno(), *self._pool.controls()], self._idle_time())
         arrived = self._signals.take()
         now = monotonic()
-        self._pool.poll(now)
-        for watched in self._watched:  # during a drain too: open exchanges are still to be settled
-            self._watch(watched, now)
+        # Orders first: a worker that got the same signal as we is not to be replaced.
         if is_stop(arrived) or (signal.SIGHUP in arrived and self._has_lost_terminal()):
             self._stop(now)
         elif signal.SIGHUP in arrived:
             self._is_reload_wanted = True
+        self._pool.poll(now)
+        for watched in self._watched:  # during a drain too: open exchanges are still to be settled
+            self._watch(watched, now)
         if self._kill_at is None:
             self._serve(now)
         elif now >= self._kill_at:

@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 import orjson
 import structlog
 
-from fairlead.telemetry.record import ExchangeRecord
+from fairlead.telemetry.record import AttemptRecord, ExchangeRecord
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -126,10 +126,7 @@ def _json_line(record: ExchangeRecord) -> str:
         "stream": record.is_stream,
         "status": record.status,
         "end": record.end,
-        "attempts": [
-            {"provider": a.provider, "verdict": a.verdict, "status": a.status, "duration_s": round(a.duration_s, 6)}
-            for a in record.attempts
-        ],
+        "attempts": [_attempt(attempt) for attempt in record.attempts],
         "ttft_s": _ttft_s(record),
         "duration_s": round(record.ended_at - record.started_at, 6),
         "key": record.key_hash[:12],
@@ -141,6 +138,23 @@ def _json_line(record: ExchangeRecord) -> str:
     if record.error:
         line["error"] = _cut(record.error)
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, object]:
+    told: dict[str, object] = {
+        "provider": attempt.provider,
+        "verdict": attempt.verdict,
+        "status": attempt.status,
+        "duration_s": round(attempt.duration_s, 6),
+    }
+    if reason := _own_words(attempt):
+        told["reason"] = reason
+    return told
+
+
+def _own_words(attempt: AttemptRecord) -> str:
+    """Return why there was no reply, in words of ours. What providers say may quote the prompt: it is not logged."""
+    return _cut(attempt.message) if attempt.status == 0 and attempt.verdict != "gone" else ""
 
 
 def _text_line(record: ExchangeRecord) -> str:
@@ -155,6 +169,7 @@ def _text_line(record: ExchangeRecord) -> str:
         parts.append(f"{record.usage.prompt_tokens}+{record.usage.completion_tokens} tokens")
         if record.cost_usd_nanos is not None:
             parts.append(f"${record.cost_usd_nanos / 1e9:.6f}")
+    parts += (f"{attempt.provider}: {_plain(reason)}" for attempt in record.attempts if (reason := _own_words(attempt)))
     if record.end != "ok":
         parts.append(f"{record.end}: {_plain(_cut(record.error))}" if record.error else record.end)
     return " · ".join(parts) + f" · {record.id}\n"

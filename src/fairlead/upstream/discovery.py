@@ -7,7 +7,7 @@ import aiohttp
 from fairlead.catalog.model import Provider
 from fairlead.errors import ConnectError, ProtocolError
 from fairlead.upstream.dispatch import ProxyRule, provider_headers
-from fairlead.upstream.origin import Target, is_proxied
+from fairlead.upstream.origin import Target
 
 TIMEOUT_S = 15.0
 MAX_LISTING_BYTES = 16 * 1024 * 1024
@@ -21,14 +21,7 @@ async def fetch_models(
 
     Raises ConnectError when it cannot be reached and ProtocolError when it refuses; neither text holds credentials.
     """
-    target = Target.parse(f"{provider.base_url}/models")
-    proxy = None
-    if (
-        rule.proxy is not None
-        and target.origin.is_tls
-        and is_proxied(target.origin.host, target.origin.port, rule.no_proxy)
-    ):
-        proxy = rule.proxy
+    proxy = rule.proxy_for(Target.parse(f"{provider.base_url}/models").origin)
     try:
         async with session.get(
             f"{provider.base_url}/models",

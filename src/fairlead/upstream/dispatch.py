@@ -5,7 +5,7 @@ Built once per catalogue snapshot, so that the hot path only joins bytes. Provid
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import orjson
@@ -28,6 +28,12 @@ class ProxyRule:
 
     proxy: Proxy | None = None
     no_proxy: tuple[str, ...] = ()
+
+    def proxy_for(self, origin: Origin) -> Proxy | None:
+        """Return the tunnel to `origin`, None if it is reached directly."""
+        if self.proxy is None or not origin.is_tls or not is_proxied(origin.host, origin.port, self.no_proxy):
+            return None
+        return self.proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,7 @@ def dispatches(catalog: Catalog, rule: ProxyRule) -> Mapping[str, Dispatch]:
 
 def _provider_head(provider: Provider, rule: ProxyRule) -> tuple[Origin, bytes]:
     target = Target.parse(f"{provider.base_url}/chat/completions")
-    origin = target.origin
-    if rule.proxy is not None and is_proxied(origin.host, origin.port, rule.no_proxy):
-        target = Target.parse(f"{provider.base_url}/chat/completions", rule.proxy)
+    origin = replace(target.origin, proxy=rule.proxy_for(target.origin))
     lines = [f"POST {quote(target.path, safe='/?&=%:@+,;~!$()*-._')} HTTP/1.1", f"host: {origin.authority}"]
     headers = {
         "content-type": "application/json",
@@ -76,7 +80,7 @@ def _provider_head(provider: Provider, rule: ProxyRule) -> tuple[Origin, bytes]:
         **provider_headers(provider),
     }
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return target.origin, ("\r\n".join(lines) + "\r\n").encode("ascii")
+    return origin, ("\r\n".join(lines) + "\r\n").encode("ascii")
 
 
 def provider_headers(provider: Provider) -> dict[str, str]:
@@ -94,6 +98,19 @@ def provider_headers(provider: Provider) -> dict[str, str]:
         if not (value.isascii() and value.isprintable()):
             raise ConfigError(f"provider {provider.slug}: the value of {name} has characters no header can carry")
     return headers
+
+
+MIN_CREDENTIAL_CHARS = 8
+"""Shorter words of a configured header (`Bearer`, `v1`, a date) are no secrets, and may be part of any text."""
+
+
+def redacted(text: str, provider: Provider) -> str:
+    """Return `text` without the words that only the operator may know: some providers quote what was sent to them."""
+    for value in (provider.api_key or "", *provider.headers.values()):
+        for word in value.split():
+            if len(word) >= MIN_CREDENTIAL_CHARS:
+                text = text.replace(word, "[redacted]")
+    return text
 
 
 def _reply_headers(endpoint: Endpoint) -> Headers:

@@ -1,7 +1,7 @@
 """Kept connections of one origin.
 
 The pool decides and keeps count; it opens nothing itself. A place is taken before the caller awaits anything, and
-given back by exactly one of `reuse`, `opened` failing, or the connection closing.
+given back once: when opening fails (`release_place`), or when the connection closes (`forget`).
 """
 
 import asyncio

@@ -172,10 +172,24 @@ def _unreadable(raw: bytes, error: Exception) -> ApiError:
 _FIELD_ERROR = re.compile(r"^(?P<what>.*?)(?: - at `\$\.(?P<path>[\w.]+)`)?$")
 
 
+_WRONG_TYPE = re.compile(r"Expected `(.+?)`, got `(.+?)`")
+_JSON_TYPES: Mapping[str, str] = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+
+
 def _wrong_field(message: str) -> ApiError:
     found = _FIELD_ERROR.match(message)
     path = found["path"] if found else None
     what = found["what"] if found else message
+    if types := _WRONG_TYPE.fullmatch(what):
+        expected = " or ".join(_JSON_TYPES.get(name, name) for name in types[1].split(" | "))
+        what = f"it must be {expected}, not {_JSON_TYPES.get(types[2], types[2])}"
     return ApiError(400, f"'{path}' is wrong: {what}" if path else f"The request body is wrong: {what}", param=path)
 
 
