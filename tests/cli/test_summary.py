@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fairlead.catalog.providers import BUILTIN
-from fairlead.cli.summary import WIDTH, Summary
+from fairlead.cli.summary import WIDTH, Summary, reachable
 from fairlead.edge.asgi import BASES
 
 PLAIN = Summary(
@@ -85,3 +85,15 @@ def test_a_model_that_is_not_known_yet():
 @pytest.mark.parametrize(("workers", "words"), [(1, "1 worker\n"), (3, "3 workers\n")])
 def test_counts_workers(workers, words):
     assert words in replace(PLAIN, workers=workers).text()
+
+
+@pytest.mark.parametrize(
+    ("listening", "shown"),
+    [
+        ("http://0.0.0.0:8420", "http://127.0.0.1:8420"),
+        ("http://[::]:8420", "http://[::1]:8420"),
+        ("http://10.0.0.0:8420", "http://10.0.0.0:8420"),
+    ],
+)
+def test_a_url_that_can_be_used(listening, shown):
+    assert reachable(listening) == shown

@@ -46,7 +46,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
 def _announce(settings: "Settings", running: "Running") -> None:
     """Print the start-up summary. The first start with real providers creates the first key."""
     from fairlead.access.keys import DEMO_KEY
-    from fairlead.cli.summary import Summary
+    from fairlead.cli.summary import Summary, reachable
 
     key, is_new = None, False
     if running.demo and not settings.providers:
@@ -55,7 +55,7 @@ def _announce(settings: "Settings", running: "Running") -> None:
         key = asyncio.run(_first_key(running.redis_url))
         is_new = key is not None
     summary = Summary(
-        url=running.url,
+        url=reachable(running.url),
         workers=running.workers,
         store=running.store,
         on=[item.provider.slug for item in settings.providers],

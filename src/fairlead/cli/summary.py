@@ -14,6 +14,11 @@ _INDENT = " " * 13
 """As wide as the names of the rows with what is around them."""
 
 
+def reachable(url: str) -> str:
+    """Return `url` as it can be used from this machine: nobody connects to the address that stands for all of them."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """`on` and `demo` are names of providers; `off` pairs each provider with the variable that turns it on."""
