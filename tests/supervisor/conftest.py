@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.clock import monotonic
+from harness.process import children, command_line
 
 PROGRAM = Path(__file__).parent.parent / "programs" / "tiny_gateway.py"
 LIMIT_S = 30.0
@@ -140,18 +141,6 @@ class Stream:
         """The rest of the reply."""
         self.send(b"")
         return self.response.read()
-
-
-def children(pid):
-    with contextlib.suppress(OSError):
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def command_line(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def wait_until_gone(pids):
