@@ -1,7 +1,7 @@
 """What an exchange cost, found after its last byte.
 
-Not while the caller waits, and not one by one: finished exchanges are settled together a moment later, when the code
-for it is in the processor's caches (measured: half the time). Large replies are settled at once rather than kept.
+Not while the caller waits: finished exchanges are settled together a moment later. Large replies are settled at once
+rather than kept.
 """
 
 from dataclasses import dataclass

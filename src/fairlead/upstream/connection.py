@@ -25,8 +25,8 @@ from fairlead.upstream.reply import Headers, Reply
 __all__ = ["Connection", "Limits", "Reply"]
 
 LOOK_AFTER_S = 0.05
-"""A connection that served longer ago than this is looked at before it serves again: a system call, some 4 % of a
-request. Under load connections serve again sooner, and the event loop has just reported all that were closed."""
+"""A connection that served longer ago than this is looked at before it serves again: a system call more.
+Under load connections serve again sooner, and the event loop has just reported all that were closed."""
 WRITELINES_BYTES = 65_536
 """Above this a body is written beside its head rather than copied behind it."""
 
