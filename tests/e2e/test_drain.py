@@ -79,8 +79,9 @@ def _ask_for_ever(port):
     """Connect until that is refused. A connection that nobody accepts raises TimeoutError."""
     while True:
         with (
+            # What is queued at the moment of closing, or still being connected.
+            contextlib.suppress(ConnectionResetError, BrokenPipeError),
             socket.create_connection(("127.0.0.1", port), timeout=1) as late,
-            contextlib.suppress(ConnectionResetError, BrokenPipeError),  # what is queued at the moment of closing
         ):
             late.sendall(b"GET /livez HTTP/1.1\r\nhost: gateway\r\n\r\n")
             late.recv(1)
