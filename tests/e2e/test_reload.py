@@ -42,7 +42,7 @@ def test_a_changed_configuration_takes_effect_without_a_failed_request(rough, up
         assert caller.chat("acme/added").status == 400
         exchange(rough)
         load.go_on()
-    assert load.is_flawless, (load.failures, set(load.answers), [l for l in rough.lines if "502" in l][-3:])
+    assert load.is_flawless, (load.failures, set(load.answers), [line for line in rough.lines if "502" in line][-3:])
     assert not set(before) & set(rough.workers())
     with Caller(rough, rough.new_key) as caller:
         assert caller.chat("acme/added").status == 200
