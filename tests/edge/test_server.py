@@ -238,6 +238,27 @@ async def test_a_request_on_its_way_to_a_kept_connection_is_served(served):
     await served.end()
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_what_is_accepted_in_the_turn_of_closing_is_served(served, turns):
+    """A connection may be with the loop before any protocol of ours knows it."""
+    served.app.may_answer.clear()
+    loop = asyncio.get_running_loop()
+
+    def close_after(turns):
+        loop.call_soon(close_after, turns - 1) if turns else served.server._close()
+
+    with socket.create_connection(served.address) as client:
+        client.sendall(GET)
+        close_after(turns)
+        arrival = loop.create_task(served.app.arrived.wait())
+        await asyncio.wait([arrival, served.run], return_when=asyncio.FIRST_COMPLETED)
+        if arrival.done():
+            assert served.app.told == []
+        served.app.may_answer.set()
+        await served.end()
+        arrival.cancel()
+
+
 async def test_an_idle_connection_does_not_hold_it_up(served):
     idle = await served.connect()
     await idle.get()

@@ -167,13 +167,17 @@ class WorkerServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
     async def _until_idle(self, deadline: float) -> bool:
-        """Wait until no connection and no exchange is open; False when that takes longer."""
+        """Wait until no connection and no exchange is open; False when that takes longer.
+
+        Never True at once: a connection accepted in this turn of the loop becomes one of ours in the next.
+        """
         state = self.server_state
-        while state.connections or state.tasks or self._hooks.in_flight:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if not (state.connections or state.tasks or self._hooks.in_flight):
+                return True
             if monotonic() >= deadline:
                 return False
-            await asyncio.sleep(_LOOK_S)
-        return True
 
     def _cut(self) -> None:
         for task in self.server_state.tasks:
