@@ -7,7 +7,7 @@ LOCK := tests/requirements.lock
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix bench bench-locust wheel lock clean
+.PHONY: help install run test check fix bench bench-locust bench-simulate bench-policies wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,14 @@ fix: $(READY) ## Let the linter mend and format
 bench: $(READY) ## Measure against nginx in one interleaved run
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-simulate: $(READY) ## Compare routing policies on simulated traffic and faults; two minutes on two cores
+	@$(BIN)/python -m bench.simulate $(ARGS)
+
 bench-locust: $(READY) bench/.venv/.ready ## Chat scenario with locust, headless, in an environment of its own
 	@$(BIN)/python -m bench.run_locust $(ARGS)
+
+bench-policies: $(READY) bench/.venv/.ready ## Whether routing policies rank on real processes as they do in the simulator
+	@$(BIN)/python -m bench.policies $(ARGS)
 
 bench/.venv/.ready: bench/requirements.lock
 	@rm -rf bench/.venv

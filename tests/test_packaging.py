@@ -66,6 +66,7 @@ def test_the_wheel_holds_the_package_and_its_data(wheel):
     source = ROOT / "src" / "fairlead"
     ours = {f"fairlead/{path.relative_to(source).as_posix()}" for path in source.rglob("*.py")}
     ours |= {"fairlead/py.typed", "fairlead/catalog/data/models.json"}
+    ours |= {"fairlead/store/health.lua", "fairlead/store/percentiles.lua"}
     info = f"fairlead-{__version__}.dist-info"
     assert names == ours | {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")

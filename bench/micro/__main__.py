@@ -27,8 +27,8 @@ def main() -> int:
     known = modules()
     parser = argparse.ArgumentParser(prog="python -m bench.micro", description=__doc__)
     parser.add_argument("module", nargs="*", help=f"of {', '.join(known)}; none: all")
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.05, help="of each run")
+    parser.add_argument("--runs", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=0.005, help="of each run")
     args = parser.parse_args()
     if unknown := set(args.module) - set(known):
         parser.error(f"no module {', '.join(sorted(unknown))}")

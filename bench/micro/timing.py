@@ -1,4 +1,7 @@
-"""Times a callable: the least of several runs, since whatever else a machine does only ever adds to a run."""
+"""Times a callable: the least of many short runs, since whatever else a machine does only ever adds to a run.
+
+Short, so that even on a busy machine some of them are not interrupted.
+"""
 
 import timeit
 from collections.abc import Callable

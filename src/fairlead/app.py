@@ -3,16 +3,23 @@
 import asyncio
 import contextlib
 import gc
+import os
 import random
+import secrets
 import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from fairlead.access import keys as access_keys
 from fairlead.access.keys import ApiKey
+from fairlead.admin.api import admin_routes
+from fairlead.admin.door import Door
+from fairlead.admin.events import Feed, why_text
+from fairlead.admin.fleet import Fleet
 from fairlead.catalog.load import builtin
 from fairlead.catalog.model import Provider
 from fairlead.catalog.overrides import Overrides, parse_overrides
@@ -28,11 +35,18 @@ from fairlead.edge.server import WorkerServer
 from fairlead.edge.status import status_routes
 from fairlead.errors import ConfigError
 from fairlead.health.board import HealthBoard
+from fairlead.health.breaker import BreakerLimits
+from fairlead.health.percentiles import Percentiles
+from fairlead.health.record import Change
+from fairlead.plan.plan import Planner
 from fairlead.refresh import CatalogRefresh, Source
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
+from fairlead.relay.hedge import Hedging
 from fairlead.relay.settle import settle
 from fairlead.store.discovered import DiscoveredStore
+from fairlead.store.health import HealthStore, HealthSync
 from fairlead.store.keys import KeyRing, KeyStore
+from fairlead.store.percentiles import PercentileStore, PercentileSync
 from fairlead.store.redis import connect
 from fairlead.supervisor.worker import WorkerStart
 from fairlead.tasks import Tasks
@@ -72,7 +86,26 @@ class Worker:
         )
         self._redis = connect(redis_url)
         self._keys = KeyRing(KeyStore(self._redis), fixed_keys(settings, demo))
-        self._board = HealthBoard(settings.probe_min_s, settings.probe_max_s)
+        limits = BreakerLimits(
+            min_s=settings.probe_min_s,
+            max_s=settings.probe_max_s,
+            probe_s=settings.timeouts.first_byte_s + 1.0,
+        )
+        rng = random.Random()
+        worker = secrets.token_hex(8)
+        self._board = HealthBoard(limits, worker=worker, rng=rng, fleet=settings.workers)
+        self._board.tell = self._tell_change
+        health_store = HealthStore(self._redis, limits)
+        self._feed = Feed()
+        # The workers' logs come together in one place, and what each of them knows of the fleet, and when, differs.
+        self._health_log = log.bind(worker=os.getpid())
+        self._health = HealthSync(self._board, health_store, self._health_log.warning, rng.random)
+        self._percentiles = Percentiles(self._board, worker)
+        percentile_store = PercentileStore(self._redis)
+        self._percentile_sync = PercentileSync(self._percentiles, percentile_store)
+        self._fleet = Fleet(
+            self._board, health_store, self._percentiles, percentile_store, lambda: self._relay.routes.catalog
+        )
         self._refresh = CatalogRefresh(
             sources_of(settings, demo),
             builtin(),
@@ -84,10 +117,10 @@ class Worker:
         )
         self._relay = Relay(
             self._client,
-            self._board,
+            Planner(self._board, rng, 1 / settings.workers),
             self._routes(),
-            RelayLimits(settings.max_attempts, settings.timeouts.total_s, 1 / settings.workers),
-            random.Random(),
+            RelayLimits(settings.max_attempts, settings.timeouts.total_s),
+            Hedging(self._p95_s) if settings.hedge else None,
         )
         self.drain = Drain()
         self.app = self._app()
@@ -98,7 +131,12 @@ class Worker:
         )
         hot = {f"{base}/chat/completions": chat for base in BASES}
         routes = [route for base in BASES for route in model_routes(base, lambda: self._relay.routes.catalog)]
-        return App(hot, [*status_routes(self.drain, self._details), *routes], self._lifespan)
+        return App(hot, [*status_routes(self.drain, self._details), *self._admin(), *routes], self._lifespan)
+
+    def _admin(self) -> list[Route]:
+        key = self._settings.admin_key
+        door = Door(key.reveal() if key else None, lambda token: self._keys.find(token) is not None)
+        return admin_routes(door, self._fleet, self._feed, self.drain)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -107,6 +145,9 @@ class Worker:
         self._tasks.start("catalogue", self._refresh.follow(self._settings.discovery_interval_s, self._swap_routes))
         self._tasks.start("keys", self._keys.follow(self._redis, self._log.warning))
         self._tasks.start("flush", self._flush_for_ever())
+        self._tasks.start("health", self._health.run())
+        self._tasks.start("health changes", self._health.follow(self._redis))
+        self._tasks.start("percentiles", self._percentile_sync.run())
         # What exists now lives as long as the worker: never look at it again, and look at the rest less often. The
         # request path makes no reference cycles (their tests prove it), so little is left for it to find.
         gc.collect()
@@ -117,6 +158,8 @@ class Worker:
         finally:
             await self._tasks.close()
             self._flush()
+            await self._health.flush()
+            await self._percentile_sync.flush()
             self._client.close()
             await self._redis.aclose()
 
@@ -142,7 +185,7 @@ class Worker:
         finished, self._finished = self._finished, []
         for record in finished:
             try:
-                settle(record)
+                settle(record, self._board)
             except Exception as error:  # noqa: BLE001 - a strange reply must not cost the others their settlement
                 self._report(f"settling {record.id}", error)
             self._requests.keep(record)
@@ -160,6 +203,23 @@ class Worker:
             "upstream_connections": self._client.connection_count,
             "store": "away" if self._keys.is_store_away else "ok",
         }
+
+    def _p95_s(self, endpoint_id: str) -> float | None:
+        seen = self._percentiles.first_token(endpoint_id)
+        return seen.quantile(0.95) if seen is not None else None
+
+    def _tell_change(self, change: Change) -> None:
+        """Log a change of an endpoint's state, and tell whoever listens.
+
+        Each worker hears of it; the log of one is enough to read it in.
+        """
+        self._health_log.info(
+            f"endpoint {change.kind}",
+            endpoint=change.endpoint,
+            seconds=round(change.seconds, 3),
+            why=why_text(change),
+        )
+        self._feed.tell(change)
 
     def _report(self, what: str, error: BaseException) -> None:
         self._log.error(f"{what} failed", exc_info=error)

@@ -6,7 +6,14 @@ swallowed until the interpreter happens to collect the task.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def start(name: str, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    """Start a task that its owner awaits, or cancels and awaits, in every case."""
+    return asyncio.get_running_loop().create_task(work, name=name)
 
 
 class Tasks:

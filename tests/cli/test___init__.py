@@ -22,7 +22,7 @@ def all_commands():
 
 
 def test_the_commands_are_those_that_are_promised():
-    assert set(commands.commands) == {"serve", "check", "keys", "models", "demo", "healthcheck"}
+    assert set(commands.commands) == {"serve", "check", "keys", "models", "top", "demo", "healthcheck"}
     assert set(commands.commands["keys"].commands) == {"create", "list", "disable", "enable", "delete"}
 
 
@@ -51,7 +51,8 @@ def test_version(command):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["sevre"], ["check", "--jsno"], ["keys", "delete"], ["healthcheck", "--timeout=x"]]
+    "arguments",
+    [["sevre"], ["check", "--jsno"], ["keys", "delete"], ["healthcheck", "--timeout=x"], ["top", "--interval=0"]],
 )
 def test_wrong_usage_is_2_and_on_standard_error(fairlead, arguments):
     done = fairlead(*arguments)
@@ -60,7 +61,7 @@ def test_wrong_usage_is_2_and_on_standard_error(fairlead, arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check"], ["serve"], ["models", "--offline"], ["keys", "list"], ["healthcheck"]]
+    "arguments", [["check"], ["serve"], ["models", "--offline"], ["keys", "list"], ["healthcheck"], ["top"]]
 )
 def test_a_wrong_setting_is_2_for_every_command_that_reads_it(fairlead, arguments):
     done = fairlead(*arguments, FAIRLEAD_PORT="many")

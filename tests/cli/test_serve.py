@@ -43,9 +43,28 @@ def test_a_port_in_use_is_2_and_names_the_remedy(fairlead):
 def test_with_keys_in_the_environment_no_first_key_is_made(tmp_path, fairlead):
     said = serve_and_stop(tmp_path, {"FAIRLEAD_API_KEYS": "sk-0123456789abcdef", "FORCE_COLOR": "1"})
     assert "$FAIRLEAD_KEY" in said
-    assert "sk-fl-" not in said
+    assert "sk-fl-v1-" not in said
     assert json.loads(fairlead("keys", "list", "--json").stdout) == []
     assert COLOR in said
+
+
+@pytest.mark.e2e
+def test_the_admin_key_is_made_and_shown_once(tmp_path):
+    with GatewayProcess(tmp_path, LAB) as first:
+        key = first.new_admin_key
+    assert key.startswith("sk-fl-admin-v1-")
+    said = serve_and_stop(tmp_path, {})
+    assert f"admin key  that of {tmp_path / 'data' / 'admin.key'}\n" in said
+    assert key not in said
+    said = serve_and_stop(tmp_path, {"FAIRLEAD_ADMIN_KEY": "sk-0123456789abcdef"})
+    assert "admin key  that of FAIRLEAD_ADMIN_KEY\n" in said
+
+
+@pytest.mark.e2e
+def test_no_place_for_an_admin_key_is_no_reason_not_to_serve(tmp_path, redis_url):
+    """As in a container that may not write and has its store elsewhere."""
+    said = serve_and_stop(tmp_path, {"FAIRLEAD_REDIS_URL": redis_url, "FAIRLEAD_DATA_DIR": "/dev/null/data"})
+    assert "admin key  none, and nobody gets in: /dev/null/data/admin.key cannot be " in said
 
 
 @pytest.mark.e2e

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from fairlead.admin.key import AdminKey
 from fairlead.catalog.providers import BUILTIN
 from fairlead.cli.summary import WIDTH, Summary, reachable
+from fairlead.config import Secret
 from fairlead.edge.asgi import BASES
 
 PLAIN = Summary(
@@ -17,6 +19,7 @@ PLAIN = Summary(
     demo={"demo-swift": "http://127.0.0.1:1/v1"},
     key="sk-fl-demo",
     is_new_key=False,
+    admin_key=AdminKey(Secret("sk-fl-admin-v1-abc"), "/data/admin.key"),
     model="demo/chat",
 )
 
@@ -74,6 +77,20 @@ def test_a_key_of_the_operators_is_not_shown():
     text = replace(PLAIN, key=None).text()
     assert "fairlead keys create" in text
     assert "Authorization: Bearer $FAIRLEAD_KEY" in words_of_curl(text)
+
+
+def test_an_admin_key_is_shown_only_when_it_has_just_been_made():
+    assert "admin key  that of /data/admin.key\n" in PLAIN.text()
+    text = replace(PLAIN, admin_key=replace(PLAIN.admin_key, is_new=True)).text()
+    assert "admin key  sk-fl-admin-v1-abc   (shown only this once)\n             kept in /data/admin.key\n" in text
+    text = replace(PLAIN, admin_key=AdminKey(Secret("sk-own-key"), "FAIRLEAD_ADMIN_KEY")).text()
+    assert "admin key  that of FAIRLEAD_ADMIN_KEY\n" in text
+    assert "sk-own-key" not in text
+
+
+def test_that_there_is_no_admin_key_is_said_with_the_remedy():
+    text = replace(PLAIN, admin_key=AdminKey(None, "x", problem="x cannot be read; set FAIRLEAD_ADMIN_KEY")).text()
+    assert "admin key  none, and nobody gets in: x cannot be read; set FAIRLEAD_ADMIN_KEY\n" in text
 
 
 def test_a_model_that_is_not_known_yet():

@@ -62,9 +62,13 @@ class Caller:
     def chat(self, model, **options):
         return _whole(self.send_chat(model, **options))
 
-    def get(self, path):
-        self._connection.request("GET", path)
-        return _whole(self._connection.getresponse())
+    def get(self, path, *, key=None):
+        return _whole(self.send_get(path, key=key))
+
+    def send_get(self, path, *, key=None):
+        """As `send_chat`: the reply is there to be read on."""
+        self._connection.request("GET", path, headers={"authorization": f"Bearer {key}"} if key else {})
+        return self.reply()
 
 
 def _whole(reply):

@@ -7,6 +7,7 @@ The gateway serves families of models, so that what a test does to one endpoint 
     hasty/…   by `hasty`, with a short time to the first byte, and `first`
     brisk/…   by `brisk`, with little patience for silence in a reply
     shut/…    by `shut`, where nobody listens, and `first`
+    locked/…  by `locked` and `first`; and broke/… by `broke` and `first`: one test may spoil the account
 """
 
 import collections
@@ -26,11 +27,13 @@ CLIENT_KEY = "sk-e2e-client-8f3a61c0d2"
 MODELS = 100
 SERVED = {
     "solo": ["solo"],
-    "first": ["twin", "hasty", "shut"],
+    "first": ["twin", "hasty", "shut", "locked", "broke"],
     "second": ["twin"],
     "hasty": ["hasty"],
     "brisk": ["brisk"],
     "shut": ["shut"],
+    "locked": ["locked"],
+    "broke": ["broke"],
 }
 """The families of each provider."""
 

@@ -21,8 +21,6 @@ def ask_until_asked(client, model, bad):
         {"status": 503},
         {"status": 500},
         {"status": 429, "retry_after": "1"},
-        {"status": 401},
-        {"status": 402},
         {"status": 404},
         {"reset_on_accept": True},
         {"garbage": b"not HTTP at all"},
@@ -43,6 +41,17 @@ def test_one_that_fails(client, upstreams, new_model, fate):
     else:
         ask_until_asked(client, new_model("twin"), bad)
     assert good.requests
+
+
+@pytest.mark.parametrize(("name", "status"), [("locked", 401), ("broke", 402)])
+def test_one_whose_account_is_out_of_order(client, upstreams, new_model, name, status):
+    """It is left alone for all of its models, not for the one that showed it."""
+    upstreams[name].does(status=status)
+    ask_until_asked(client, new_model(name), upstreams[name])
+    asked = len(upstreams[name].requests)
+    for _ in range(20):
+        assert client.chat.completions.create(model=new_model(name), messages=HELLO)
+    assert len(upstreams[name].requests) <= asked + 1, "two workers, of which one may not have heard of it yet"
 
 
 def test_one_that_refuses_connections(client, upstreams, new_model):

@@ -1,4 +1,7 @@
+import pytest
+
 from fairlead.edge.drain import Drain
+from fairlead.errors import ApiError
 
 
 class Exchange:
@@ -56,3 +59,23 @@ def test_expiring_ends_what_is_open_and_nothing_else():
     assert [exchange.expired for exchange in still_open] == [1] * 4
     assert drain.in_flight == 0
     drain.expire()
+
+
+def test_what_has_no_end_is_not_waited_for_and_ends_first():
+    drain, endless, one = Drain(), Exchange(), Exchange()
+    drain.enter_endless(endless)
+    drain.enter(one)
+    assert drain.in_flight == 1
+    drain.end_endless()
+    assert (endless.expired, one.expired) == (1, 0)
+    with pytest.raises(ApiError, match="Connect again") as caught:
+        drain.enter_endless(Exchange())
+    assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
+
+
+def test_what_has_left_is_not_ended():
+    drain, endless = Drain(), Exchange()
+    drain.enter_endless(endless)
+    drain.leave(endless)
+    drain.end_endless()
+    assert endless.expired == 0

@@ -59,6 +59,9 @@ class App:
     def begin(self):
         self.told.append("begin")
 
+    def end_endless(self):
+        self.told.append("end endless")
+
     def expire(self):
         self.told.append("expire")
 
@@ -184,7 +187,7 @@ async def test_when_let_go_it_ends_without_turning_readiness_off(served):
     served.supervisor.let_go()
     await served.end()
     assert served.supervisor.heard == ["ready", "leaving"]
-    assert served.app.told == ["shutdown"]
+    assert served.app.told == ["end endless", "shutdown"]
     with pytest.raises(ConnectionRefusedError):
         await served.connect()
 
@@ -196,7 +199,7 @@ async def test_sigterm_turns_readiness_off_and_goes_on_serving_for_the_delay():
         signal.raise_signal(signal.SIGTERM)
         while not served.app.told:
             await asyncio.sleep(0)
-        assert served.app.told == ["begin"]
+        assert served.app.told == ["begin", "end endless"]
         assert served.supervisor.heard == ["ready", "leaving"]
         assert is_last(await kept.get())
         assert is_last(await (await served.connect()).get())
@@ -204,7 +207,7 @@ async def test_sigterm_turns_readiness_off_and_goes_on_serving_for_the_delay():
         assert is_last(await (await served.connect()).get())
         served.supervisor.let_go()  # ends the delay
         await served.end()
-        assert served.app.told == ["begin", "shutdown"]
+        assert served.app.told == ["begin", "end endless", "shutdown"], "once, whatever follows"
 
 
 async def test_the_delay_ends_by_itself():
@@ -286,7 +289,7 @@ async def test_what_is_open_when_the_time_is_over_is_told_then_cut(monkeypatch):
         served.supervisor.let_go()
         await served.end()
         assert await client.answer() is None
-        assert served.app.told == ["expire", "cancelled", "shutdown"]
+        assert served.app.told == ["end endless", "expire", "cancelled", "shutdown"]
 
 
 async def test_what_ends_when_told_is_not_cut():

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import uvicorn
 
+from fairlead import clock
 from fairlead.access.keys import from_token
 from fairlead.catalog.model import Catalog, Endpoint, Model, Price, Provider, Timeouts
 from fairlead.demo.server import Simulator
@@ -18,6 +19,7 @@ from fairlead.edge.models import model_routes
 from fairlead.edge.protocol import guarded_protocol
 from fairlead.edge.status import status_routes
 from fairlead.health.board import HealthBoard
+from fairlead.plan.plan import Planner
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.settle import settle
 from fairlead.store.keys import KeyRing, KeyStore
@@ -32,28 +34,34 @@ DEFAULT_TIMEOUTS = Timeouts()
 PRICE = Price(prompt=1_000_000, completion=2_000_000)
 
 
-class FirstDeclared(random.Random):
-    """Draws that make the order of candidates the order in which the simulators were given."""
+class Undecided(random.Random):
+    """Draws alike for all: candidates that nothing tells apart stay in the order in which they were declared."""
 
-    def __init__(self):
-        super().__init__()
-        self._drawn = 0.0
+    def getrandbits(self, k):
+        return 0
 
-    def expovariate(self, lambd=1.0):
-        self._drawn += 1.0
-        return self._drawn
+    def random(self):
+        return 0.5
 
 
 class Gateway:
     """Serves `MODEL` from the given simulators, asked in the order given. `records` are the finished exchanges."""
 
     def __init__(
-        self, *simulators, timeouts=DEFAULT_TIMEOUTS, max_attempts=4, max_body_bytes=1 << 20, providers=(), **guard
+        self,
+        *simulators,
+        timeouts=DEFAULT_TIMEOUTS,
+        max_attempts=4,
+        max_body_bytes=1 << 20,
+        providers=(),
+        hedging=None,
+        **guard,
     ):
         self.simulators = simulators
         self._finished = []
         self.faults = []
-        self.board = HealthBoard()
+        self.board = HealthBoard(rng=Undecided())
+        self.board.urgent = self._judge_soon
         self.drain = Drain()
         self.client = UpstreamClient(tls_context())
         if not providers:
@@ -68,10 +76,10 @@ class Gateway:
         )
         self.relay = Relay(
             self.client,
-            self.board,
+            Planner(self.board, Undecided()),
             Routes(catalog, dispatches(catalog, ProxyRule())),
             RelayLimits(max_attempts=max_attempts, total_s=timeouts.total_s),
-            FirstDeclared(),
+            hedging,
         )
         # A store that cannot be reached: every key that is not fixed meets it.
         self.keys = KeyRing(KeyStore(connect("unix:///nonexistent.sock")), [from_token(KEY, "test")])
@@ -83,6 +91,10 @@ class Gateway:
         )
         self._guard = Limits(**guard)
         self._changed = asyncio.Event()
+
+    def _judge_soon(self):
+        """As without a store: this worker draws the conclusions by itself."""
+        asyncio.get_running_loop().call_soon(lambda: self.board.go_alone(clock.monotonic()))
 
     def _fault(self, what, error):
         self.faults.append((what, error))
@@ -110,8 +122,13 @@ class Gateway:
     def records(self):
         """The finished exchanges, settled."""
         for record in self._finished:
-            settle(record)
+            settle(record, self.board)
         return self._finished
+
+    def failures_in_row(self, endpoint_id):
+        """What the fleet has not been told of an endpoint's failures: with no store that is all of them."""
+        health = self.board.of(endpoint_id)
+        return health.owed.tail + health.news.tail
 
     @property
     def base_url(self):

@@ -24,6 +24,7 @@ HASTE = {"FAIRLEAD_DRAIN_DELAY_S": "0", "FAIRLEAD_DRAIN_TIMEOUT_S": "2"}
 
 _URL = re.compile(r"base URLs +(http://\S+?)/v1 ")
 _NEW_KEY = re.compile(r"key +(\S+) +\(new; shown only this once\)")
+_NEW_ADMIN_KEY = re.compile(r"admin key +(\S+) +\(shown only this once\)")
 _LAST_OF_SUMMARY = "    -d "
 
 
@@ -40,7 +41,7 @@ class GatewayProcess:
         self.env = {"FAIRLEAD_PORT": "0", "FAIRLEAD_DATA_DIR": str(self.directory / "data"), **HASTE, **(env or {})}
         self.secrets = set(secrets)
         for name, value in self.env.items():
-            if name.endswith(("API_KEY", "API_KEYS")):
+            if name.endswith(("API_KEY", "API_KEYS", "ADMIN_KEY")):
                 self.secrets.update(value.split(","))
         self.lines = []
         """All that was printed so far, both outputs, without line ends."""
@@ -48,6 +49,8 @@ class GatewayProcess:
         """Without a path; `base_url` is what a client of OpenAI's is given."""
         self.new_key = None
         """The first key of the installation, if this start created it."""
+        self.new_admin_key = None
+        """The admin key, if this start made it."""
         self._printed = threading.Condition()
         self._is_silent = False
         self._process = None
@@ -75,6 +78,9 @@ class GatewayProcess:
         if (created := _NEW_KEY.search(self.output)) is not None:
             self.new_key = created[1]
             self.secrets.add(self.new_key)
+        if (made := _NEW_ADMIN_KEY.search(self.output)) is not None:
+            self.new_admin_key = made[1]
+        self.secrets.update(filter(None, [self.admin_key]))
         return self
 
     def launch(self):
@@ -129,7 +135,7 @@ class GatewayProcess:
     def check_secrets(self):
         """Fail if a secret was printed. Only a key just created may be, and that in the summary alone."""
         for number, line in enumerate(self.lines):
-            shown = {self.new_key} if number < self.summary_ends else set()
+            shown = {self.new_key, self.new_admin_key} if number < self.summary_ends else set()
             for secret in self.secrets - shown:
                 assert secret not in line, f"a secret was printed: {line.replace(secret, '…')}"
 
@@ -162,6 +168,15 @@ class GatewayProcess:
         return json.loads(self.expect(f'"request_id":"{request_id}"'))
 
     # Where it is
+
+    @property
+    def admin_key(self):
+        """The one in use, as somebody else on this machine finds it; None if there is none."""
+        with contextlib.suppress(OSError):
+            return (
+                self.env.get("FAIRLEAD_ADMIN_KEY")
+                or Path(self.env["FAIRLEAD_DATA_DIR"], "admin.key").read_text().strip()
+            )
 
     @property
     def base_url(self):

@@ -1,20 +1,31 @@
 import email.utils
 import math
 from types import MappingProxyType
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.errors import ConnectError, ProtocolError, StaleConnection, Truncated, UpstreamTimeout
+from fairlead.errors import (
+    ConnectError,
+    Phase,
+    ProtocolError,
+    StaleConnection,
+    Truncated,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from fairlead.health import outcome
 from fairlead.health.outcome import (
     GONE,
     MAX_RETRY_AFTER_S,
     MIN_RETRY_AFTER_S,
     OK,
+    OUTRUN,
     RULES,
+    Counts,
     Outcome,
-    Rule,
     Verdict,
     judge_error,
     judge_status,
@@ -28,56 +39,107 @@ def verdict(status, message="", code=""):
 
 
 class TestRules:
-    TABLE = (  # is a failure, elsewhere, rest, grows, told status, told type
-        (V.OK, False, False, 0, False, 0),
-        (V.CLIENT, False, False, 0, False, 0),
-        (V.GONE, False, False, 0, False, 499),
-        (V.CONTEXT, False, True, 0, False, 0),
-        (V.UNFIT, False, True, 0, False, 0),
-        (V.MISSING, False, True, 60, False, 404),
-        (V.AUTH, False, True, 60, True, 502),
-        (V.QUOTA, False, True, 60, True, 502),
-        (V.LIMIT, False, True, 1, False, 429),
-        (V.OVERLOAD, True, True, 1, False, 503),
-        (V.TRANSIENT, True, True, 0, False, 502),
-        (V.TIMEOUT, True, True, 0, False, 504),
-        (V.CUT, True, False, 0, False, 502),
+    NOTHING, SUCCESS, FAILURE, BREAK = Counts.NOTHING, Counts.SUCCESS, Counts.FAILURE, Counts.BREAK
+    UNAVAILABLE = (502, "provider_unavailable")
+    ITS_OWN = (0, "invalid_request")
+    TABLE = (
+        # counts as, elsewhere for so many retry tokens, cools for and does it grow, the account, charged, what is told
+        (V.OK, SUCCESS, None, 0, False, False, True, ITS_OWN),
+        (V.CLIENT, NOTHING, None, 0, False, False, False, ITS_OWN),
+        (V.GONE, NOTHING, None, 0, False, False, True, (499, "invalid_request")),
+        (V.CONTEXT, NOTHING, 0, 0, False, False, False, (0, "context_length_exceeded")),
+        (V.UNFIT, NOTHING, 0, 0, False, False, False, ITS_OWN),
+        (V.MISSING, NOTHING, 1, 60, False, False, False, (404, "not_found")),
+        (V.AUTH, NOTHING, 1, 60, True, True, False, UNAVAILABLE),
+        (V.QUOTA, NOTHING, 1, 60, True, True, False, UNAVAILABLE),
+        (V.LIMIT, NOTHING, 1, 1, True, False, False, (429, "rate_limit_exceeded")),
+        (V.OVERLOAD, FAILURE, 1, 1, False, False, False, (503, "provider_overloaded")),
+        (V.TRANSIENT, FAILURE, 1, 0, False, False, False, UNAVAILABLE),
+        (V.TIMEOUT, FAILURE, 2, 0, False, False, False, (504, "timeout")),
+        (V.CUT, BREAK, None, 0, False, False, True, UNAVAILABLE),
+        (V.PROTOCOL, FAILURE, 1, 0, False, False, False, UNAVAILABLE),
+        (V.EVACUATED, NOTHING, 1, 0, False, False, True, (504, "timeout")),
+        (V.OUTRUN, NOTHING, None, 0, False, False, True, (499, "invalid_request")),
     )
 
     def test_every_verdict_has_its_rule(self):
+        """In an order that is only ever added to: the numbers of verdicts are in the store."""
         assert [row[0] for row in self.TABLE] == list(Verdict)
         assert set(RULES) == set(Verdict)
 
-    @pytest.mark.parametrize(("kind", "is_failure", "elsewhere", "rest_s", "grows", "status"), TABLE)
-    def test_rule(self, kind, is_failure, elsewhere, rest_s, grows, status):
+    @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+    def test_rule(self, row):
+        kind, counts, retry_tokens, cool_s, grows, is_about_account, is_charged, told = row
         rule = RULES[kind]
-        assert rule == Rule(is_failure, elsewhere, rest_s, grows, status, rule.error_type)
+        assert (rule.counts, rule.is_charged) == (counts, is_charged)
+        assert (rule.retry_tokens if rule.can_go_elsewhere else None) == retry_tokens
+        assert (rule.cool_s, rule.does_cool_grow, rule.is_about_account) == (cool_s, grows, is_about_account)
+        assert (rule.status, rule.error_type) == told
+
+    def test_the_table_at_its_head_has_them_all(self):
+        rows = [line.split("|")[1].strip() for line in outcome.__doc__.splitlines() if line.startswith("|")]
+        assert set(rows[2:]) == {kind.name for kind in Verdict}
 
     def test_the_caller_never_learns_of_our_credentials(self):
         for kind in (V.AUTH, V.QUOTA):
             assert RULES[kind].status == 502
             assert RULES[kind].error_type == "provider_unavailable"
 
-    def test_who_left_and_who_answered(self):
-        assert (OK.verdict, GONE.verdict) == (V.OK, V.GONE)
-        assert OK.rule is RULES[V.OK]
+    def test_what_only_concerns_the_account_is_no_failure_of_the_endpoint(self):
+        assert all(rule.counts is Counts.NOTHING for rule in RULES.values() if rule.is_about_account)
+
+    def test_whoever_got_content_cannot_go_elsewhere(self):
+        assert not any(RULES[kind].can_go_elsewhere for kind in (V.OK, V.CUT))
+
+    @pytest.mark.parametrize("known", [OK, GONE, OUTRUN], ids=lambda known: known.verdict)
+    def test_those_that_are_always_the_same(self, known):
+        assert known.rule is RULES[known.verdict]
+        assert (known.retry_after_s, known.phase) == (None, "")
+
+    def test_their_verdicts(self):
+        assert (OK.verdict, GONE.verdict, OUTRUN.verdict) == (V.OK, V.GONE, V.OUTRUN)
 
 
 class TestErrors:
+    PHASES = get_args(Phase)
+
     @pytest.mark.parametrize(
         ("error", "expected"),
         [
             (ConnectError("refused"), V.TRANSIENT),
             (StaleConnection("closed"), V.TRANSIENT),
-            (ProtocolError("not HTTP"), V.TRANSIENT),
+            (ProtocolError("not HTTP"), V.PROTOCOL),
             (Truncated("ended"), V.TRANSIENT),
-            *((UpstreamTimeout(phase, 1.0), V.TIMEOUT) for phase in ("connect", "first_byte", "idle", "total")),
+            (UpstreamError("something else"), V.TRANSIENT),
+            *((UpstreamTimeout(phase, 1.0), V.TIMEOUT) for phase in PHASES),
         ],
+        ids=repr,
     )
     def test_before_and_after_content(self, error, expected):
         assert judge_error(error, is_promised=False).verdict is expected
         assert judge_error(error, is_promised=True).verdict is V.CUT
-        assert judge_error(error, is_promised=True).message == str(error)
+        for is_promised in (False, True):
+            judged = judge_error(error, is_promised=is_promised)
+            assert (judged.status, judged.message, judged.retry_after_s) == (0, str(error), None)
+
+    def test_every_error_of_the_tree_is_judged(self):
+        """A new kind needs its line above."""
+        known = {ConnectError, StaleConnection, ProtocolError, Truncated, UpstreamTimeout}
+        assert set(UpstreamError.__subclasses__()) == known
+
+    @pytest.mark.parametrize("phase", PHASES)
+    @pytest.mark.parametrize("is_promised", [False, True])
+    def test_which_limit_ran_out(self, phase, is_promised):
+        assert judge_error(UpstreamTimeout(phase, 1.0), is_promised=is_promised).phase == phase
+
+    @pytest.mark.parametrize("error", [ConnectError("refused"), ProtocolError("not HTTP"), Truncated("ended")])
+    def test_none_did(self, error):
+        assert judge_error(error, is_promised=False).phase == ""
+
+    @pytest.mark.parametrize("status", [408, 504])
+    def test_nor_of_ours_when_the_provider_says_so(self, status):
+        judged = judge_status(status)
+        assert (judged.verdict, judged.phase) == (V.TIMEOUT, "")
 
 
 class TestStatuses:
@@ -215,9 +277,9 @@ class TestCorpus:
 
     @pytest.mark.parametrize(("status", "code", "message", "expected"), CORPUS)
     def test_refusal(self, status, code, message, expected):
-        outcome = judge_status(status, code=code, message=message)
-        assert outcome.verdict is expected
-        assert outcome.message == (message or f"the provider answered {status}")
+        judged = judge_status(status, code=code, message=message)
+        assert judged.verdict is expected
+        assert judged.message == (message or f"the provider answered {status}")
 
 
 class TestCallersWords:
@@ -245,8 +307,8 @@ class TestCallersWords:
     def test_a_bad_request_is_nobodys_fault(self, word, refusal):
         for status in (400, 422):
             rule = RULES[verdict(status, refusal.format(word))]
-            assert not rule.rest_s
-            assert not rule.is_failure
+            assert not rule.cool_s
+            assert rule.counts is Counts.NOTHING
 
     @given(st.text(max_size=300), st.text(max_size=50))
     def test_any_text_gives_a_verdict(self, message, code):

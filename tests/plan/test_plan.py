@@ -6,46 +6,79 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.catalog.model import FREE, Catalog, Endpoint, Model, Provider
-from fairlead.health.board import FAILURES_TO_EJECT, HealthBoard
+from fairlead.health.board import HealthBoard
+from fairlead.health.merge import Group, merge, report_probe
 from fairlead.health.outcome import OK, Outcome, Verdict
-from fairlead.plan.plan import make_plan
+from fairlead.health.record import State
+from fairlead.plan.plan import Planner
+from fairlead.plan.score import Ask
 
 MODEL = "acme/large"
-NOW = 1000.0
 FAILURE = Outcome(Verdict.TRANSIENT, 500)
+LIMITED = Outcome(Verdict.LIMIT, 429, "", 5.0)
+REFUSED = Outcome(Verdict.AUTH, 401)
 
 
 class World:
-    """One model and its endpoints, `a`, `b`, `c`, …, each with the settings given for it."""
+    """One model and its endpoints, `a`, `b`, `c`, …, each with the settings given for it; and one worker.
 
-    def __init__(self, *settings):
+    Its news reach the store and are answered whenever a plan is made.
+    """
+
+    def __init__(self, *settings, seed=3):
         model = Model(MODEL, "Acme: Large")
         providers = [Provider(chr(ord("a") + n), "P", "http://x", **given) for n, given in enumerate(settings)]
         self.endpoints = tuple(Endpoint(provider, model, "m", FREE) for provider in providers)
         self.catalog = Catalog(
             MappingProxyType({MODEL: model}), MappingProxyType({MODEL: self.endpoints}), MappingProxyType({"l": MODEL})
         )
-        self.board = HealthBoard()
-        self.rng = random.Random(3)
+        self.now = 1000.0
+        self.board = HealthBoard(rng=random.Random(seed))
+        self.planner = Planner(self.board, random.Random(seed))
+        self.store = {}
 
-    def see(self, slug, *outcomes, now=NOW):
+    def of(self, slug):
+        return self.board.of(f"{slug}:{MODEL}", self.now)
+
+    def end(self, slug, *outcomes):
+        """An attempt for each, answered within half a second."""
         for outcome in outcomes:
-            self.board.observe(f"{slug}:{MODEL}", outcome, now)
+            attempt = self.of(slug).begin(self.now - 0.5, is_stream=True)
+            if outcome is OK:
+                self.board.first_token(attempt, self.now)
+            self.board.end(attempt, outcome, self.now)
         return self
 
-    def eject(self, slug, now=NOW):
-        return self.see(slug, *[FAILURE] * FAILURES_TO_EJECT, now=now)
+    def eject(self, slug):
+        return self.end(slug, *[FAILURE] * 5).flush()
 
     def load(self, slug, in_flight):
-        self.board.of(f"{slug}:{MODEL}").in_flight = in_flight
+        self.of(slug).in_flight = in_flight
         return self
 
-    def plan(self, model=MODEL, *, now=NOW, worker_share=1.0):
-        return make_plan(self.catalog, self.board.of, model, worker_share=worker_share, now=now, rng=self.rng)
+    def wait(self, seconds):
+        self.now += seconds
+        return self.flush()
+
+    def flush(self):
+        for group in self.board.groups:
+            group.is_urgent = True
+        for flush in self.board.flushes(self.now):
+            snapshot, _ = merge(self.shared(flush.group), flush, self.now, self.board.limits)
+            self.board.learn(flush, snapshot, self.now)
+        for group, endpoint, epoch, result in self.board.results():
+            report_probe(self.shared(group), endpoint, epoch, result, self.now, 0.0, self.board.limits)
+        return self
+
+    def shared(self, group):
+        return self.store.setdefault(group, Group(group))
+
+    def plan(self, model=MODEL):
+        return self.planner.plan(self.catalog, model, lambda group: Ask(), self.now)
 
 
-def slugs(endpoints):
-    return [endpoint.provider.slug for endpoint in endpoints]
+def slugs(candidates):
+    return [one.endpoint.provider.slug for one in candidates]
 
 
 def reasons(plan):
@@ -60,9 +93,15 @@ class TestModel:
     def test_a_model_without_endpoints(self):
         assert World().plan() is None
 
-    @pytest.mark.parametrize("name", [MODEL, "l"])
+    @pytest.mark.parametrize("name", [MODEL, "l", f"openrouter/{MODEL}"])
     def test_the_plan_tells_the_canonical_name(self, name):
         assert World({}).plan(name).model_id == MODEL
+
+    def test_the_request_is_asked_with_what_is_known_of_its_group(self):
+        world, groups = World({}), []
+        plan = world.planner.plan(world.catalog, MODEL, lambda group: groups.append(group) or Ask(), world.now)
+        assert groups == [plan.group] == [world.board.group(MODEL)]
+        assert plan.group.asked_at == world.now
 
 
 class TestFit:
@@ -72,21 +111,21 @@ class TestFit:
         assert (plan.skipped, plan.is_panic) == ([], False)
 
     def test_the_others_are_left_out_and_the_reason_is_kept(self):
-        world = World({}, {}, {"weight": 0}, {"max_concurrency": 2}, {})
-        plan = world.eject("a").see("b", Outcome(Verdict.LIMIT, 429, "", 5.0)).load("d", 2).plan()
-        assert slugs(plan.candidates) == ["e"]
+        world = World({}, {}, {"weight": 0}, {"max_concurrency": 2}, {}, {})
+        plan = world.eject("a").end("b", LIMITED).load("d", 2).end("e", REFUSED).plan()
+        assert slugs(plan.candidates) == ["f"]
         assert not plan.is_panic
         assert reasons(plan) == {
-            "a": "ejected for 1.0 s more",
-            "b": "resting for 5.0 s more (limit)",
+            "a": "ejected for 1.0 s more (failures in a row)",
+            "b": "cooling down for 5.0 s more (limit)",
             "c": "weight 0: the operator has drained it",
             "d": "at its limit of 2 requests at once",
+            "e": "its account is cooling down for 60.0 s more (auth)",
         }
 
-    def test_an_ejected_one_comes_back_when_its_time_is_over(self):
-        world = World({}, {}).eject("a")
-        assert slugs(world.plan(now=NOW + 0.99).candidates) == ["b"]
-        assert sorted(slugs(world.plan(now=NOW + 1.0).candidates)) == ["a", "b"]
+    def test_a_drained_one_gets_nothing(self):
+        world = World({}, {"weight": 0.0})
+        assert {slugs(world.plan().candidates)[0] for _ in range(50)} == {"a"}
 
     @given(
         st.lists(
@@ -96,29 +135,100 @@ class TestFit:
         st.lists(st.sampled_from([0, 0.5, 1, 3]), min_size=5, max_size=5),
     )
     def test_never_an_unwell_one_while_another_is_well(self, events, weights):
-        world, now = World(*({"weight": weight} for weight in weights)), NOW
+        world = World(*({"weight": weight} for weight in weights))
         for which, kind, pause_s in events:
-            now += pause_s
-            world.see("abcde"[which], Outcome(kind), now=now)
-            plan = world.plan(now=now)
-            well = {e.provider.slug for e in world.endpoints if world.board.of(e.id).why_not(now) is None}
+            world.wait(pause_s).end("abcde"[which], Outcome(kind)).flush()
+            plan = world.plan()
+            well = {e.provider.slug for e in world.endpoints if world.of(e.provider.slug).why_not(world.now) is None}
             open_ = {e.provider.slug for e in world.endpoints if e.provider.weight}
-            assert sorted(slugs(plan.candidates)) == sorted(well & open_ or open_)
+            first = well & open_ or open_
+            assert set(slugs(plan.candidates)[: len(first)]) == first
+            assert len(slugs(plan.candidates)) == len(set(slugs(plan.candidates)))
             assert plan.is_panic == (not well & open_)
             assert set(reasons(plan)) == set("abcde") - (well & open_)
 
 
+class TestProbe:
+    def ejected(self, *settings):
+        """`a` is ejected, its time is over, and this worker holds the lease."""
+        world = World(*settings).eject("a").wait(1.3)
+        world.plan()
+        return world.end("b", OK).flush()
+
+    def test_an_ejected_one_comes_back_by_a_probe(self):
+        world = self.ejected({}, {})
+        plan = world.plan()
+        assert slugs(plan.candidates) == ["a", "b"]
+        assert plan.candidates[0].note == "probe"
+
+    def test_while_it_is_under_way_nobody_else_goes_there(self):
+        world = self.ejected({}, {})
+        attempt = world.of("a").begin(world.now, is_stream=True)
+        plan = world.plan()
+        assert slugs(plan.candidates) == ["b"]
+        assert reasons(plan) == {"a": "being probed (failures in a row)"}
+        world.wait(0.5)
+        world.board.first_token(attempt, world.now)
+        assert sorted(slugs(world.flush().flush().plan().candidates)) == ["a", "b"]
+
+    def test_it_fails(self):
+        world = self.ejected({}, {}).end("a", FAILURE).flush().flush()
+        plan = world.plan()
+        assert slugs(plan.candidates) == ["b"]
+        assert reasons(plan)["a"].startswith("ejected for 2.")
+
+    def test_behind_a_probe_there_is_always_someone(self):
+        """It is a caller's request: when nobody else is well, the unwell are asked as they are in a panic."""
+        world = self.ejected({}, {}, {}).end("b", LIMITED).end("c", REFUSED)
+        plan = world.plan()
+        assert slugs(plan.candidates) == ["a", "b", "c"]
+        assert not plan.is_panic
+
+
+class TestAllowance:
+    def limited(self, rate):
+        """`a` refused for its rate limit a while ago, at so many a second."""
+        world = World({}, {})
+        world.end("a", OK).flush()
+        record = world.of("a").record
+        record.cap_rate, record.cap_at = rate, world.now - 5.0
+        world.now += 100.0
+        record.cap_at = world.now
+        return world
+
+    def test_an_endpoint_gets_no_more_than_its_provider_bears(self):
+        """Half a second's worth at once, then so many a second."""
+        world, asked = self.limited(10.0), 0
+        for _ in range(200):
+            if "a" in slugs(world.plan().candidates):
+                world.of("a").begin(world.now, is_stream=True)
+                asked += 1
+            world.now += 0.01
+        assert asked == pytest.approx(0.92 * 10.0 * 2.0 + 5.0, abs=2.0)
+
+    def test_the_reason_is_told(self):
+        world = self.limited(2.0)
+        world.plan()
+        world.of("a").begin(world.now, is_stream=True)
+        assert reasons(world.plan()) == {"a": "at the rate that its provider bears"}
+
+    def test_rather_than_nobody_it_is_asked(self):
+        world = self.limited(2.0).end("b", LIMITED)
+        for _ in range(3):
+            plan = world.plan()
+            assert slugs(plan.candidates)[0] == "a"
+            assert not plan.is_panic
+            world.of("a").begin(world.now, is_stream=True)
+
+
 class TestPanic:
-    def test_the_soonest_to_recover_is_asked_first(self):
-        world = World({}, {}, {}).eject("a", now=NOW - 0.1)
-        world.see("b", Outcome(Verdict.LIMIT, 429, "", 0.5)).see("c", Outcome(Verdict.AUTH, 401))
+    def test_the_unwell_are_asked_those_that_cool_down_last(self):
+        world = World({}, {}, {}, {}).eject("a").end("b", LIMITED).end("c", REFUSED).eject("d")
         plan = world.plan()
         assert plan.is_panic
-        assert slugs(plan.candidates) == ["b", "a", "c"]
-        assert set(reasons(plan)) == {"a", "b", "c"}
-
-    def test_equals_are_asked_in_the_order_of_their_declaration(self):
-        assert slugs(World({}, {}, {}).eject("c").eject("a").eject("b").plan().candidates) == ["a", "b", "c"]
+        assert sorted(slugs(plan.candidates[:2])) == ["a", "d"]
+        assert slugs(plan.candidates[2:]) == ["b", "c"]
+        assert set(reasons(plan)) == {"a", "b", "c", "d"}
 
     def test_a_drained_one_is_not_asked_even_then(self):
         assert slugs(World({}, {"weight": 0}).eject("a").plan().candidates) == ["a"]
@@ -144,32 +254,51 @@ class TestConcurrency:
     )
     def test_a_worker_takes_its_share_and_at_least_one(self, limit, worker_share, allowed):
         world = World({"max_concurrency": limit}, {})
+        world.planner.worker_share = worker_share
         for in_flight in range(limit + 2):
-            plan = world.load("a", in_flight).plan(worker_share=worker_share)
+            plan = world.load("a", in_flight).plan()
             assert ("a" in slugs(plan.candidates)) == (in_flight < allowed)
 
     @given(st.integers(1, 10_000), st.integers(1, 64))
     def test_the_workers_together_stay_within_it(self, limit, workers):
         world = World({"max_concurrency": limit}, {})
+        world.planner.worker_share = 1 / workers
         share = limit // workers
-        assert "a" in slugs(world.load("a", max(share, 1) - 1).plan(worker_share=1 / workers).candidates)
-        assert "a" not in slugs(world.load("a", max(share, 1)).plan(worker_share=1 / workers).candidates)
+        assert "a" in slugs(world.load("a", max(share, 1) - 1).plan().candidates)
+        assert "a" not in slugs(world.load("a", max(share, 1)).plan().candidates)
 
     def test_no_limit(self):
         assert slugs(World({}).load("a", 10**6).plan().candidates) == ["a"]
 
 
-class TestSimulation:
+class TestLooks:
+    def test_each_group_has_an_allowance_of_its_own(self):
+        world = World({}, {})
+        for _ in range(10):
+            world.plan()
+        assert world.planner.looks[MODEL].tokens == pytest.approx(1.05)
+
+
+class TestLife:
     def test_an_outage(self):
-        """`a` is down for a minute. It gets five requests, then one at each return, and its share again after it."""
-        world = World({"weight": 3}, {"weight": 1})
-        asked_in_outage = asked_after = 0
-        for step in range(6000):
-            now = NOW + step * 0.02
-            slug = slugs(world.plan(now=now).candidates)[0]
-            is_down = slug == "a" and step < 3000
-            world.see(slug, FAILURE if is_down else OK, now=now)
-            asked_in_outage += is_down
-            asked_after += slug == "a" and step >= 4000
-        assert FAILURES_TO_EJECT <= asked_in_outage <= FAILURES_TO_EJECT + 6
-        assert 1350 <= asked_after <= 1650
+        """`a`, the faster one, is down for a minute: a few requests, one more at each probe, and its share after it."""
+        world = World({}, {})
+        asked = {"before": 0, "in it": 0, "after": 0}
+        for step in range(9000):
+            phase = "before" if step < 3000 else "in it" if step < 6000 else "after"
+            world.now += 0.02
+            slug = slugs(world.plan().candidates)[0]
+            began_at = world.now - (0.3 if slug == "a" else 0.6)
+            attempt = world.of(slug).begin(began_at, is_stream=True)
+            if slug == "a" and phase == "in it":
+                world.board.end(attempt, FAILURE, world.now)
+            else:
+                world.board.first_token(attempt, world.now)
+                world.board.end(attempt, OK, world.now)
+            asked[phase] += slug == "a"
+            if step % 5 == 0:
+                world.flush()
+        assert asked["before"] > 2700
+        assert 5 <= asked["in it"] <= 25
+        assert asked["after"] > 2500
+        assert world.of("a").state is State.HEALTHY

@@ -70,6 +70,9 @@ class App:
     def begin(self):
         self.is_ready = False
 
+    def end_endless(self):
+        """Nothing here is."""
+
     def expire(self):
         for end in list(self.endings):
             end()

@@ -1,11 +1,15 @@
 """Failover before the first content, and what the caller is told when nobody answers."""
 
+import asyncio
+
 import pytest
 
+from fairlead import clock
 from fairlead.catalog.model import Timeouts
 from fairlead.demo.script import Script
 from fairlead.health.outcome import Verdict
-from harness.gateway import gateway
+from fairlead.health.record import Change, Record, State, Why
+from harness.gateway import MODEL, gateway
 from harness.http import ask, chat_body
 
 pytestmark = pytest.mark.anyio
@@ -26,10 +30,10 @@ GO_ELSEWHERE = {
     "our key": (Script(status=401), Verdict.AUTH),
     "our account": (Script(status=402), Verdict.QUOTA),
     "no such model there": (Script(status=404), Verdict.MISSING),
-    "garbage": (Script(garbage=b"\x00\x01 not http\r\n\r\n"), Verdict.TRANSIENT),
-    "a web page": (Script(html=True), Verdict.TRANSIENT),
-    "empty": (Script(empty=True), Verdict.TRANSIENT),
-    "closed at once": (Script(body=b"", close_delimited=True), Verdict.TRANSIENT),
+    "garbage": (Script(garbage=b"\x00\x01 not http\r\n\r\n"), Verdict.PROTOCOL),
+    "a web page": (Script(html=True), Verdict.PROTOCOL),
+    "empty": (Script(empty=True), Verdict.PROTOCOL),
+    "closed at once": (Script(body=b"", close_delimited=True), Verdict.PROTOCOL),
 }
 
 
@@ -62,7 +66,7 @@ async def test_a_fault_of_the_request_is_told_in_the_providers_words(status):
         assert told["metadata"]["provider_name"] == "Sim 0"
         assert answer.headers["x-should-retry"] == "false"
         assert not served.simulators[1].requests
-        assert served.board.of("sim0:acme/large").failures_in_row == 0
+        assert served.failures_in_row("sim0:acme/large") == 0
 
 
 async def test_limits_everywhere_are_429_with_the_soonest_retry_after():
@@ -104,10 +108,83 @@ async def test_no_more_attempts_than_allowed():
 
 
 async def test_an_ejected_endpoint_is_not_asked_while_another_is_fit():
+    async with gateway(Script(status=500)) as served:  # alone, it is asked until it is ejected
+        for _ in range(5):
+            assert (await ask(served, chat_body())).status == 502
+        ejected = served.board.of("sim0:acme/large")
+        await served.until(lambda: ejected.state is State.EJECTED)
+        async with gateway(Script(status=500), Script()) as other:
+            other.board.of(ejected.id).record = ejected.record
+            for _ in range(8):
+                assert (await ask(other, chat_body())).status == 200
+            assert not other.simulators[0].requests
+
+
+async def test_one_failure_turns_the_traffic_away():
     async with gateway(Script(status=500), Script()) as served:
         for _ in range(8):
             assert (await ask(served, chat_body())).status == 200
-        assert len(served.simulators[0].requests) == 5
+        assert len(served.simulators[0].requests) == 1
+
+
+async def test_comments_are_signs_of_life_and_promise_nothing():
+    thinking = Script(body=b": thinking\n\n", headers=(("content-type", "text/event-stream"),), truncate_length=6)
+    async with gateway(thinking, Script(text="second")) as served:
+        answer = await ask(served, chat_body(stream=True))
+        assert b"second" in answer.body
+        assert b"thinking" not in answer.body
+
+
+async def test_an_empty_retry_budget_lets_the_first_error_out():
+    async with gateway(Script(status=500), Script()) as served:
+        served.relay.budget.tokens, served.relay.budget.per_second = 0.0, 0.0
+        answer = await ask(served, chat_body())
+        assert answer.status == 502
+        assert not served.simulators[1].requests
+        assert "the retry budget is spent" in served.records[0].attempts[0].message
+
+
+async def test_a_request_that_another_endpoint_may_take_costs_no_retry_budget():
+    error = b'{"error":{"message":"maximum context length is 10 tokens","code":"context_length_exceeded"}}'
+    async with gateway(Script(status=400, body=error), Script()) as served:
+        served.relay.budget.tokens, served.relay.budget.per_second = 0.0, 0.0
+        assert (await ask(served, chat_body())).status == 200
+
+
+async def found_stuck(served):
+    """Ask, and once the first endpoint is waited for let the fleet find it stuck; return the answer."""
+    stuck = served.board.of("sim0:acme/large")
+    stuck.record = Record(born=1.0, at=1.0)
+    asking = asyncio.ensure_future(ask(served, chat_body(stream=True)))  # noqa: TID251 - a test's own task
+    await served.simulators[0].wait_for(lambda sim: sim.record.seen == 1)
+    if served.simulators[0].script.head_then_hang:
+        await served.simulators[0].wait_for(lambda sim: sim.record.bytes_sent > 0)
+        for _ in range(5):  # turns of the loop, in which the gateway reads what the provider has written
+            await asyncio.sleep(0)
+    stuck.estimate.usual_s = 0.0
+    served.board.hear(Change(MODEL, stuck.id, "ejected", 1.0, Why.SLOW, 7), clock.monotonic())
+    return await asking
+
+
+@pytest.mark.parametrize("fate", [{"hang": True}, {"head_then_hang": True}], ids=str)
+async def test_who_waits_at_an_endpoint_that_is_found_to_be_stuck_goes_elsewhere(fate):
+    async with gateway(Script(**fate), Script(text="second")) as served:
+        assert b"second" in (await found_stuck(served)).body
+        [record] = served.records
+        assert [attempt.verdict for attempt in record.attempts] == [Verdict.EVACUATED, Verdict.OK]
+        assert served.failures_in_row("sim0:acme/large") == 0
+
+
+async def test_leaving_a_stuck_endpoint_is_paid_for_once():
+    async with gateway(Script(hang=True), Script(text="second")) as served:
+        served.relay.budget.tokens, served.relay.budget.per_request, served.relay.budget.per_second = 1.0, 0.0, 0.0
+        assert (await found_stuck(served)).status == 200
+
+
+async def test_who_cannot_pay_for_leaving_goes_on_waiting():
+    async with gateway(Script(first_byte_delay_s=0.1, text="first"), Script(text="second")) as served:
+        served.relay.budget.tokens, served.relay.budget.per_request, served.relay.budget.per_second = 0.5, 0.0, 0.0
+        assert b"first" in (await found_stuck(served)).body
 
 
 async def test_when_none_is_fit_they_are_asked_all_the_same():

@@ -30,7 +30,7 @@ async def test_a_stream_that_breaks_off_is_told_in_band_and_never_ends_neatly(sc
         assert last["choices"][0]["finish_reason"] == "error"
         [record] = served.records
         assert (record.end, record.attempts[-1].verdict) == ("cut", Verdict.CUT)
-        assert served.board.of("sim0:acme/large").failures_in_row == 1
+        assert served.failures_in_row("sim0:acme/large") == 1
 
 
 async def test_a_stream_cut_inside_an_event_ends_with_its_connection():
@@ -85,7 +85,7 @@ async def test_a_caller_who_never_reads_is_let_go_at_the_total_limit():
         assert (record.end, record.error) == ("cut", "the caller did not take the reply in time")
         assert record.attempts[0].verdict is Verdict.GONE
         health = served.board.of(next(iter(served.relay.routes.dispatches)))
-        assert (health.in_flight, health.failures_in_row) == (0, 0)
+        assert (health.in_flight, served.failures_in_row(health.id)) == (0, 0)
         writer.close()
 
 

@@ -195,7 +195,7 @@ class TestACallerWhoLeaves:
                 writer.close()
                 await served.until(lambda seen=seen: len(served.records) == seen)
             health = served.board.of("sim0:acme/large")
-            assert (health.failures_in_row, health.in_flight) == (0, 0)
+            assert (served.failures_in_row(health.id), health.in_flight) == (0, 0)
 
     async def test_by_closing_only_its_own_side(self):
         """A FIN cannot be told from a close; so it is one."""
@@ -226,14 +226,15 @@ async def test_other_spellings_reach_the_model(model):
         assert served.records[0].model == MODEL
 
 
-async def test_the_total_limit_holds_over_all_attempts():
+async def test_the_total_limit_is_shared_by_the_attempts():
     limits = Timeouts(connect_s=5, first_byte_s=5, idle_s=5, total_s=0.2)
     async with gateway(Script(hang=True), Script(hang=True), timeouts=limits) as served:
         answer = await ask(served, chat_body())
         assert answer.status == 504
         assert answer.json["error"]["metadata"]["error_type"] == "timeout"
-        # With no time left the second would be asked, and blamed, for nothing.
-        assert [attempt.provider for attempt in served.records[0].attempts] == ["sim0"]
+        attempts = served.records[0].attempts
+        assert [attempt.provider for attempt in attempts] == ["sim0", "sim1"]
+        assert "first byte time limit of 0." in attempts[0].message, "less than the 5 s that it would have alone"
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -5,6 +5,8 @@ import pytest
 
 from fairlead.catalog.model import Endpoint, Model, Price, Provider
 from fairlead.catalog.pricing import Usage
+from fairlead.health.board import HealthBoard
+from fairlead.health.outcome import OK
 from fairlead.relay.settle import Unsettled, settle
 from fairlead.telemetry.record import ExchangeRecord
 
@@ -17,8 +19,10 @@ TAIL = b'ent":"cut"}}]}\n\ndata: {"choices":[],"usage":%b}\n\ndata: [DONE]\n\n' 
 
 
 def settled(content, *, endpoint=PRICED, is_whole=True, encoding=b""):
-    record = ExchangeRecord("gen-1", "r", 0.0, 0.0, unsettled=Unsettled(endpoint, content, is_whole, encoding))
-    settle(record)
+    record = ExchangeRecord(
+        "gen-1", "r", 0.0, 0.0, unsettled=Unsettled(endpoint, content, is_whole, encoding, None, 0.0)
+    )
+    settle(record, HealthBoard())
     assert record.unsettled is None  # its content is let go
     return record
 
@@ -69,12 +73,27 @@ def test_without_a_price_the_cost_is_unknown_and_the_usage_is_not():
 def test_it_is_done_once():
     record = settled(WHOLE)
     usage = record.usage
-    settle(record)
+    settle(record, HealthBoard())
     assert record.usage is usage
     assert record.cost_usd_nanos == COST
 
 
 def test_where_nothing_is_to_be_found_nothing_changes():
     record = ExchangeRecord("gen-1", "r", 0.0, 0.0, end="error", status=401)
-    settle(record)
+    settle(record, HealthBoard())
     assert record == ExchangeRecord("gen-1", "r", 0.0, 0.0, end="error", status=401)
+
+
+@pytest.mark.parametrize(("tokens", "token_s"), [(401, 0.01), (101, 0.04)])
+def test_how_fast_a_stream_came_is_noted(tokens, token_s):
+    board = HealthBoard()
+    attempt = board.of("acme:acme/m").begin(1.0, is_stream=True)
+    board.first_token(attempt, 2.0)
+    usage = {"prompt_tokens": 7, "completion_tokens": tokens}
+    tail = b'data: {"choices":[],"usage":%b}\n\ndata: [DONE]\n\n' % json.dumps(usage).encode()
+    board.end(attempt, OK, 6.0)
+    record = ExchangeRecord("gen-1", "r", 0.0, 1.0, first_content_at=2.0)
+    record.unsettled = Unsettled(PRICED, tail, False, b"", attempt, 6.0)
+    settle(record, board)
+    board.go_alone(6.0)
+    assert board.of("acme:acme/m").estimate.token_s == pytest.approx(token_s, rel=0.05)

@@ -225,6 +225,21 @@ class TestRing:
             assert await ring.look_up(token) == key
             assert len(ring._known) <= 5
 
+    @pytest.mark.parametrize("at_once", [1, 2, 5, 9])
+    async def test_all_are_read_anew(self, client, monkeypatch, at_once):
+        monkeypatch.setattr(store_keys, "READ_AT_ONCE", at_once)
+        ring = KeyRing(KeyStore(client), [])
+        added = [await new_key(client) for _ in range(5)]
+        for token, _ in added:
+            await ring.look_up(token)
+        (deleted, _), *others, (disabled, key) = added
+        await KeyStore(client).delete(key_hash(deleted))
+        await KeyStore(client).set_disabled(key.hash, True)
+        await ring.recheck_all()
+        assert ring.find(deleted) is None
+        assert ring.find(disabled) == dataclasses.replace(key, is_disabled=True)
+        assert all(ring.find(token) == key for token, key in others)
+
     async def test_a_change_during_a_look_up_is_not_lost(self, client):
         """The answer was on its way when the key was disabled: it may be given, but not remembered."""
         token, key = await new_key(client)

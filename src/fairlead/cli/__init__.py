@@ -15,6 +15,7 @@ from fairlead.cli.healthcheck import healthcheck
 from fairlead.cli.keys import keys
 from fairlead.cli.models import models
 from fairlead.cli.serve import serve
+from fairlead.cli.top import top
 from fairlead.errors import ConfigError, FairleadError
 
 __all__ = ["commands", "main"]
@@ -40,5 +41,5 @@ def commands() -> None:
     """
 
 
-for command in (serve, check, keys, models, demo, healthcheck):
+for command in (serve, check, keys, models, top, demo, healthcheck):
     commands.add_command(command)

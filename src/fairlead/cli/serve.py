@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from fairlead.admin.key import AdminKey
     from fairlead.config import Settings
     from fairlead.supervisor import Running
 
@@ -21,6 +22,9 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     SIGTERM drains: /readyz turns 503, open streams finish. SIGHUP replaces the workers one by one, with the
     configuration read anew; a bad one leaves the old workers serving.
     """
+    from msgspec.structs import replace
+
+    from fairlead.admin.key import find_or_make
     from fairlead.app import check_keys, loggers, run_worker
     from fairlead.config import is_demo_on, load_process, notify_socket
     from fairlead.demo.personality import DEMO_PROVIDERS
@@ -30,11 +34,17 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     overrides = {name: value for name, value in flags.items() if value is not None}
     settings = load_process(overrides).settings
     log, _ = loggers(settings)
+    admin_key = find_or_make(settings.admin_key, settings.data_dir)
+
+    def reload() -> "Settings":
+        fresh = load_process(overrides).settings
+        return replace(fresh, admin_key=find_or_make(fresh.admin_key, settings.data_dir).secret)
+
     supervisor = Supervisor(
-        settings,
+        replace(settings, admin_key=admin_key.secret),
         run_worker,
-        lambda running: _announce(settings, running),
-        reload=lambda: load_process(overrides).settings,
+        lambda running: _announce(settings, admin_key, running),
+        reload=reload,
         log=log,
         demo=[personality.name for personality in DEMO_PROVIDERS] if is_demo_on(settings) else [],
         check=lambda redis_url: check_keys(settings, redis_url),
@@ -43,7 +53,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     sys.exit(supervisor.run())
 
 
-def _announce(settings: "Settings", running: "Running") -> None:
+def _announce(settings: "Settings", admin_key: "AdminKey", running: "Running") -> None:
     """Print the start-up summary. The first start with real providers creates the first key."""
     from fairlead.access.keys import DEMO_KEY
     from fairlead.cli.summary import Summary, reachable
@@ -63,6 +73,7 @@ def _announce(settings: "Settings", running: "Running") -> None:
         demo=running.demo,
         key=key,
         is_new_key=is_new,
+        admin_key=admin_key,
         model=_example_model(settings, has_demo=bool(running.demo)),
     )
     click.echo(summary.text())

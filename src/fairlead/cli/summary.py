@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead import __version__
+from fairlead.admin.key import AdminKey
 from fairlead.edge.asgi import BASES
 
 WIDTH = 100
@@ -32,6 +33,8 @@ class Summary:
     key: str | None
     """A key to show: the demo key, or one just created. None where the operator has them already."""
     is_new_key: bool
+    admin_key: AdminKey
+    """Shown only if it has just been made."""
     model: str | None
     """One to try; None while it is not known what the providers serve."""
 
@@ -42,6 +45,7 @@ class Summary:
             ("state", self.store),
             ("base URLs", "  ".join(self.url + base for base in BASES)),
             ("key", self._key()),
+            ("admin key", self._admin_key()),
             ("providers", _wrapped(self.on, ", ").lstrip() or self._none_on()),
         ]
         if self.demo:
@@ -57,6 +61,14 @@ class Summary:
         if self.key is None:
             return "one of yours, as $FAIRLEAD_KEY (fairlead keys create --name NAME makes another)"
         return f"{self.key}   (new; shown only this once)" if self.is_new_key else self.key
+
+    def _admin_key(self) -> str:
+        key = self.admin_key
+        if key.secret is None:
+            return f"none, and nobody gets in: {key.problem}"
+        if not key.is_new:
+            return f"that of {key.place}"
+        return f"{key.secret.reveal()}   (shown only this once)\n{_INDENT}kept in {key.place}"
 
     def _none_on(self) -> str:
         # Off loopback the simulated ones do not start by themselves, so there may be nothing at all to ask for.

@@ -56,7 +56,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_attempts: int = 4
     timeouts: Timeouts = Timeouts()
     probe_min_s: float = 1.0
-    probe_max_s: float = 60.0
+    probe_max_s: float = 8.0
+    hedge: bool = False
 
     max_body_bytes: int = 32 * 1024 * 1024
     max_header_bytes: int = 64 * 1024

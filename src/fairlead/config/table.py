@@ -71,7 +71,7 @@ _STATE = (
     Setting(
         "FAIRLEAD_DATA_DIR",
         "(~/.local/state/fairlead)",
-        "Directory of the embedded store",
+        "Directory of the embedded store and of the generated admin key",
         kinds.PATH,
     ),
     Setting(
@@ -92,8 +92,8 @@ _STATE = (
 _ACCESS = (
     Setting(
         "FAIRLEAD_ADMIN_KEY",
-        "(none)",
-        "Management key and console login; read and checked, and not used yet",
+        "(generated)",
+        "Key of /admin/v1 and `fairlead top`; where none is set one is made and kept in FAIRLEAD_DATA_DIR",
         kinds.SECRET,
     ),
     Setting(
@@ -128,7 +128,13 @@ _ROUTING = (
     Setting("FAIRLEAD_TIMEOUT_IDLE_S", "60", "Seconds between two pieces of a reply", seconds(_TINY_S, _DAY_S)),
     Setting("FAIRLEAD_TIMEOUT_TOTAL_S", "900", "Seconds the whole exchange may take", seconds(_TINY_S, _DAY_S)),
     Setting("FAIRLEAD_PROBE_MIN_S", "1", "Seconds from an ejection to the first probe", seconds(_TINY_S, 3600)),
-    Setting("FAIRLEAD_PROBE_MAX_S", "60", "Longest back-off between probes, in seconds", seconds(_TINY_S, _DAY_S)),
+    Setting("FAIRLEAD_PROBE_MAX_S", "8", "Longest back-off between probes, in seconds", seconds(_TINY_S, _DAY_S)),
+    Setting(
+        "FAIRLEAD_HEDGE",
+        "off",
+        "Ask a second endpoint once the first is past its 95th percentile; at most 5 % of requests, both are paid",
+        kinds.SWITCH,
+    ),
 )
 _LIMITS = (
     Setting("FAIRLEAD_MAX_BODY_BYTES", "32MiB", "Largest request body; 413 above", size(1024, 1024 * _MIB)),

@@ -49,6 +49,9 @@ class DrainHooks(Protocol):
     def begin(self) -> None:
         """Turn readiness off. Not called when the supervisor lets go: then nobody can ask any more."""
 
+    def end_endless(self) -> None:
+        """End what would never end by itself. Called once, when we begin to leave, for whatever reason."""
+
     def expire(self) -> None:
         """End each open exchange now, with an in-band error."""
 
@@ -145,6 +148,7 @@ class WorkerServer(uvicorn.Server):
             self._drain_began_at = monotonic()
             self._supervision.leaving()
             self._http.drain()
+            self._hooks.end_endless()
         asyncio.get_running_loop().call_later(delay_s, self._close)
 
     def _close(self) -> None:

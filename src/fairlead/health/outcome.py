@@ -7,30 +7,33 @@
 | GONE      | the caller left                                      | nobody      | –         | –                       |
 | CONTEXT   | prompt too long for this endpoint                    | caller      | yes       | –                       |
 | UNFIT     | a member or feature that this endpoint cannot do     | caller      | yes       | –                       |
-| MISSING   | the provider does not know the model                 | ours        | yes       | rests                   |
-| AUTH      | 401, 403 for our key                                 | ours        | yes       | rests                   |
-| QUOTA     | 402, insufficient_quota                              | ours        | yes       | rests                   |
-| LIMIT     | 429                                                  | nobody      | yes       | rests (Retry-After)     |
-| OVERLOAD  | 503, 529                                             | provider    | yes       | failure, rests shortly  |
-| TRANSIENT | refused, reset, TLS, 5xx, garbage, empty             | provider    | yes       | failure                 |
-| TIMEOUT   | one of our time limits ran out                       | provider    | yes       | failure                 |
-| CUT       | the reply broke off after content had been passed on | provider    | no        | failure                 |
+| MISSING   | the provider does not know the model                 | ours        | yes       | cools down              |
+| AUTH      | 401, 403 for our key                                 | ours        | yes       | the account cools down  |
+| QUOTA     | 402, insufficient_quota                              | ours        | yes       | the account cools down  |
+| LIMIT     | 429                                                  | nobody      | yes       | cools down (Retry-After)|
+| OVERLOAD  | 503, 529                                             | provider    | yes       | failure, cools shortly  |
+| TRANSIENT | refused, reset, TLS, 5xx                             | provider    | yes       | failure                 |
+| PROTOCOL  | garbage, empty, a web page                           | provider    | yes       | failure                 |
+| TIMEOUT   | one of our time limits ran out (`Outcome.phase`)     | provider    | yes       | failure                 |
+| EVACUATED | we left, since the endpoint was found to be stuck    | nobody      | yes       | –                       |
+| OUTRUN    | another attempt of the same request had content first | nobody     | –         | –                       |
+| CUT       | the reply broke off after content had been passed on | provider    | no        | break                   |
 
 A caller is never told of AUTH or QUOTA by the provider's own status: the credentials and the accounts are
 the operator's, so to the caller the endpoint is merely unavailable (502).
 
 Where only the text of a refusal tells the classes apart, it must not be the caller who writes it: providers repeat
-parts of the request, and a request must not be able to send an endpoint to rest. So a verdict of 400, 404 or 422 that
-does goes by how the text begins, with quotations left out; one that does not may go by any part of it.
+parts of the request, and a request must not take an endpoint out of use. So a verdict of 400, 404 or 422 that does
+goes by how the text begins, with quotations left out; one that does not may go by any part of it.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum, auto
+from enum import Enum, StrEnum, auto
 
-from fairlead.errors import UpstreamError, UpstreamTimeout
+from fairlead.errors import ProtocolError, UpstreamError, UpstreamTimeout
 
 
 class Verdict(StrEnum):
@@ -49,49 +52,77 @@ class Verdict(StrEnum):
     TRANSIENT = auto()
     TIMEOUT = auto()
     CUT = auto()
+    PROTOCOL = auto()
+    EVACUATED = auto()
+    OUTRUN = auto()
+
+
+class Counts(Enum):
+    """What an outcome is to the estimators, the breaker and a probe."""
+
+    NOTHING = "nothing"
+    """It tells nothing of the endpoint; a probe that ends so is tried again at once."""
+    SUCCESS = "success"
+    FAILURE = "failure"
+    """Before the first token: one more failure in a row, one more in the share of failed attempts."""
+    BREAK = "break"
+    """After it: one more failure in a row, one more in the share of broken replies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What follows from a verdict.
 
-    `is_failure` counts against the endpoint's health; `can_go_elsewhere` allows the next candidate (as long as nothing
-    has been promised to the caller); the endpoint rests for `rest_s` seconds, doubled at each repetition if
-    `does_rest_grow`. `status` and `error_type` are what the caller sees if this is the final word; a status of 0 means
-    the provider's own.
+    `can_go_elsewhere` allows the next candidate (as long as nothing has been promised to the caller); `retry_tokens` is
+    what that takes from the retry budget. The endpoint (if `is_about_account`, all of its provider's) cools down for
+    `cool_s` seconds, doubled at each repetition if `does_cool_grow`; a Retry-After goes before both. `is_charged`: the
+    provider will want money for it. `status` and `error_type` are what the caller sees if this is the final word; a
+    status of 0 means the provider's own.
     """
 
-    is_failure: bool = False
+    counts: Counts = Counts.NOTHING
     can_go_elsewhere: bool = False
-    rest_s: float = 0.0
-    does_rest_grow: bool = False
+    retry_tokens: float = 1.0
+    cool_s: float = 0.0
+    does_cool_grow: bool = False
+    is_about_account: bool = False
+    is_charged: bool = False
     status: int = 0
     error_type: str = "invalid_request"
 
 
 RULES: Mapping[Verdict, Rule] = {
-    Verdict.OK: Rule(),
+    Verdict.OK: Rule(Counts.SUCCESS, is_charged=True),
     Verdict.CLIENT: Rule(),
-    Verdict.GONE: Rule(status=499),
-    Verdict.CONTEXT: Rule(can_go_elsewhere=True, error_type="context_length_exceeded"),
-    Verdict.UNFIT: Rule(can_go_elsewhere=True),
+    Verdict.GONE: Rule(is_charged=True, status=499),
+    # Of the request, not of the provider's health: going elsewhere takes nothing from the budget.
+    Verdict.CONTEXT: Rule(can_go_elsewhere=True, retry_tokens=0.0, error_type="context_length_exceeded"),
+    Verdict.UNFIT: Rule(can_go_elsewhere=True, retry_tokens=0.0),
     # Until the next discovery can have told us more.
-    Verdict.MISSING: Rule(can_go_elsewhere=True, rest_s=60.0, status=404, error_type="not_found"),
+    Verdict.MISSING: Rule(can_go_elsewhere=True, cool_s=60.0, status=404, error_type="not_found"),
     # routing.md, section 3: 60 s x 2^n. A wrong key or an empty account is mended by people, not by time.
     Verdict.AUTH: Rule(
-        can_go_elsewhere=True, rest_s=60.0, does_rest_grow=True, status=502, error_type="provider_unavailable"
+        can_go_elsewhere=True, cool_s=60.0, does_cool_grow=True, is_about_account=True,
+        status=502, error_type="provider_unavailable",
     ),
     Verdict.QUOTA: Rule(
-        can_go_elsewhere=True, rest_s=60.0, does_rest_grow=True, status=502, error_type="provider_unavailable"
+        can_go_elsewhere=True, cool_s=60.0, does_cool_grow=True, is_about_account=True,
+        status=502, error_type="provider_unavailable",
     ),
-    Verdict.LIMIT: Rule(can_go_elsewhere=True, rest_s=1.0, status=429, error_type="rate_limit_exceeded"),
+    Verdict.LIMIT: Rule(
+        can_go_elsewhere=True, cool_s=1.0, does_cool_grow=True, status=429, error_type="rate_limit_exceeded"
+    ),
     Verdict.OVERLOAD: Rule(
-        is_failure=True, can_go_elsewhere=True, rest_s=1.0, status=503, error_type="provider_overloaded"
+        Counts.FAILURE, can_go_elsewhere=True, cool_s=1.0, status=503, error_type="provider_overloaded"
     ),
-    Verdict.TRANSIENT: Rule(is_failure=True, can_go_elsewhere=True, status=502, error_type="provider_unavailable"),
-    Verdict.TIMEOUT: Rule(is_failure=True, can_go_elsewhere=True, status=504, error_type="timeout"),
-    Verdict.CUT: Rule(is_failure=True, status=502, error_type="provider_unavailable"),
-}
+    Verdict.TRANSIENT: Rule(Counts.FAILURE, can_go_elsewhere=True, status=502, error_type="provider_unavailable"),
+    Verdict.PROTOCOL: Rule(Counts.FAILURE, can_go_elsewhere=True, status=502, error_type="provider_unavailable"),
+    # Twice, since the caller has waited for it, and so have others (Finagle: a time-out is the dearest retry).
+    Verdict.TIMEOUT: Rule(Counts.FAILURE, can_go_elsewhere=True, retry_tokens=2.0, status=504, error_type="timeout"),
+    Verdict.EVACUATED: Rule(can_go_elsewhere=True, is_charged=True, status=504, error_type="timeout"),
+    Verdict.OUTRUN: Rule(is_charged=True, status=499),
+    Verdict.CUT: Rule(Counts.BREAK, is_charged=True, status=502, error_type="provider_unavailable"),
+}  # fmt: skip
 
 MAX_RETRY_AFTER_S = 60.0
 """routing.md, section 3: Retry-After is clamped to [0.1, 60] s. A provider cannot switch itself off for an hour."""
@@ -110,6 +141,8 @@ class Outcome:
     status: int = 0
     message: str = ""
     retry_after_s: float | None = None
+    phase: str = ""
+    """Of a TIMEOUT: which limit ran out, as in `errors.Phase`."""
 
     @property
     def rule(self) -> Rule:
@@ -118,6 +151,7 @@ class Outcome:
 
 OK = Outcome(Verdict.OK, 200)
 GONE = Outcome(Verdict.GONE, 0, "the caller left")
+OUTRUN = Outcome(Verdict.OUTRUN, 0, "another endpoint had content first")
 
 _CONTEXT_TEXT = re.compile(
     r"context.?(length|window|limit|size)|max(imum)? (context|prompt|model) length|too many tokens|token limit|"
@@ -155,10 +189,14 @@ _QUOTED = re.compile(r"`[^`]{0,300}`|'[^']{0,300}'|\"[^\"]{0,300}\"")
 
 def judge_error(error: UpstreamError, *, is_promised: bool) -> Outcome:
     """Judge an attempt that ended by `error`; `is_promised` says whether content had been passed on before."""
+    phase = error.phase if isinstance(error, UpstreamTimeout) else ""
     if is_promised:
-        return Outcome(Verdict.CUT, 0, str(error))
-    verdict = Verdict.TIMEOUT if isinstance(error, UpstreamTimeout) else Verdict.TRANSIENT
-    return Outcome(verdict, 0, str(error))
+        verdict = Verdict.CUT
+    elif phase:
+        verdict = Verdict.TIMEOUT
+    else:
+        verdict = Verdict.PROTOCOL if isinstance(error, ProtocolError) else Verdict.TRANSIENT
+    return Outcome(verdict, 0, str(error), phase=phase)
 
 
 def judge_status(

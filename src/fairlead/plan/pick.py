@@ -1,20 +1,189 @@
-"""The order in which fit endpoints are asked.
+"""The order in which fit endpoints are asked: the best by score first, probes and overdue looks before them."""
 
-First cut: random by operator weight. The weighted least-latency score takes this place.
-"""
-
-import random
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from random import Random
 
 from fairlead.catalog.model import Endpoint
+from fairlead.health.board import GroupHealth
+from fairlead.health.endpoint import EndpointHealth
+from fairlead.plan.score import (
+    AFFINITY_TOKENS,
+    CACHE_HIT,
+    PREFILL_TOKENS_PER_S,
+    Ask,
+    Crowd,
+    Terms,
+    Weights,
+    expected_s,
+    score,
+)
+
+_MIX = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+_SCORE = attrgetter("terms.score")
 
 
-def weighted_order(endpoints: Sequence[Endpoint], rng: random.Random) -> Sequence[Endpoint]:
-    """Return the endpoints in a random order in which each next one is drawn in proportion to its weight.
+@dataclass(slots=True)
+class Candidate:
+    """An endpoint that may be asked, and what is known of it."""
 
-    One exponential draw each, sorted (Efraimidis and Spirakis, 2006): the same distribution as drawing without
-    replacement, in one pass. Weights must be positive.
+    endpoint: Endpoint
+    health: EndpointHealth
+    terms: Terms | None = None
+    """Of its score; None where there was nothing to choose."""
+    note: str = ""
+    """Why it comes first, if not for its score: `probe`, `look`."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """A worker's allowance for looking at endpoints that it would not pick: a bounded part of the traffic.
+
+    0.005 tokens per request and as many per second over the whole fleet; so exploring cannot be felt in the 99th
+    percentile, whatever the endpoints are like.
     """
-    if len(endpoints) == 1:
-        return endpoints
-    return sorted(endpoints, key=lambda endpoint: rng.expovariate(endpoint.provider.weight))
+
+    per_request: float = 0.005
+    per_second: float = 0.005
+    burst: float = 3.0
+    min_s: float = 5.0
+    max_s: float = 90.0
+    tokens: float = field(default=1.0)
+    at: float = field(default=-math.inf)
+
+    def earn(self, now: float, fleet: int) -> None:
+        """Count one request."""
+        passed = now - self.at if self.at > -math.inf else 0.0
+        self.at = now
+        self.tokens = min(self.burst, self.tokens + self.per_request + passed * self.per_second / fleet)
+
+    def due(self, found: Sequence[Candidate], ask: Ask, best_s: float, now: float, fleet: int) -> Candidate | None:
+        """Return the candidate that has gone unused for too long, if one has and there is a token; takes the token.
+
+        What would be good again if its present trouble were over is looked at more often.
+        """
+        if self.tokens < 1.0:
+            return None
+        for candidate in found:
+            health = candidate.health
+            unused_s = now - health.looked_at
+            if unused_s < self.min_s * fleet or health.in_flight:
+                continue
+            known = health.estimate
+            hope_s = expected_s(health, ask) - ask.first_token * max(known.first_token_s - known.usual_s, 0.0)
+            if unused_s >= fleet * min(self.max_s, self.min_s * (hope_s / best_s) ** 2):
+                self.tokens -= 1.0
+                return candidate
+        return None
+
+
+def order(
+    found: list[Candidate],
+    group: GroupHealth,
+    ask: Ask,
+    looks: Looks,
+    weights: Weights,
+    now: float,
+    rng: Random,
+) -> list[Candidate]:
+    """Return the candidates, best first. `found` has at least one."""
+    looks.earn(now, group.fleet)
+    if len(found) == 1:
+        return found
+    crowd = _crowd(found, group)
+    prices = _prices(found, ask)
+    expected = [expected_s(candidate.health, ask) for candidate in found]
+    home, cold_s = None, 0.0
+    if ask.session and ask.prompt_tokens >= AFFINITY_TOKENS:
+        cold_s = ask.first_token * CACHE_HIT * ask.prompt_tokens / PREFILL_TOKENS_PER_S
+        home = _home(found, expected, cold_s, ask.session)
+    best_s = math.inf
+    for candidate, seconds, price in zip(found, expected, prices, strict=True):
+        if candidate is not home:
+            seconds += cold_s
+        if seconds < best_s:
+            best_s = seconds
+        weight = candidate.endpoint.provider.weight
+        candidate.terms = score(candidate.health, seconds, price, weight, ask.gamma, crowd, weights, rng)
+    found.sort(key=_SCORE)
+    for candidate in found:
+        if candidate.health.probe_epoch:
+            return _first(candidate, "probe", found)
+    if (due := looks.due(found[1:], ask, best_s, now, group.fleet)) is not None:
+        return _first(due, "look", found)
+    return found
+
+
+def _first(candidate: Candidate, note: str, found: list[Candidate]) -> list[Candidate]:
+    candidate.note = note
+    return [candidate, *(other for other in found if other is not candidate)]
+
+
+def _crowd(found: Sequence[Candidate], group: GroupHealth) -> Crowd:
+    in_flight = waiting = 0.0
+    started = 0
+    for candidate in found:
+        health = candidate.health
+        in_flight += health.estimate.in_flight
+        waiting += health.estimate.waiting
+        started += health.started
+    echo = 1.0 + (2.0 * min(1.0, started) if group.fleet > 1 else 0.0)
+    return Crowd(echo, max(2.0, 0.06 * in_flight), max(2.0, 0.05 * waiting))
+
+
+def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:
+    """Return what this request would cost at each, relative to the dearest.
+
+    A price nobody knows counts as the dearest. Nothing is cheaper than a hundredth of it, or what is free would win
+    whatever else is wrong with it.
+    """
+    if not ask.gamma:
+        return [1.0] * len(found)
+    costs: list[float | None] = []
+    dearest = 0.0
+    for candidate in found:
+        price = candidate.endpoint.price
+        if price is None:
+            costs.append(None)
+            continue
+        cost = price.prompt * ask.prompt_tokens + price.completion * ask.output_tokens + price.request * 1e6
+        costs.append(cost)
+        if cost > dearest:
+            dearest = cost
+    if dearest <= 0.0:
+        return [1.0] * len(found)
+    least = 0.01 * dearest
+    return [1.0 if cost is None else cost / dearest if cost > least else 0.01 for cost in costs]
+
+
+def _home(found: Sequence[Candidate], expected: Sequence[float], cold_s: float, session: int) -> Candidate:
+    """Return the endpoint whose prompt cache holds the session: any worker finds the same one, without asking.
+
+    Rendezvous hashing (Thaler and Ravishankar, 1998) among those that would be the best with their cache warm; so an
+    endpoint that leaves moves only its own sessions, and one that is slower by more than the cache saves has none.
+    """
+    limit_s = min(expected) + cold_s
+    home, highest = found[0], -1
+    for candidate, seconds in zip(found, expected, strict=True):
+        if seconds <= limit_s and (rank := (session ^ candidate.health.hash) * _MIX & _MASK) > highest:
+            home, highest = candidate, rank
+    return home
+
+
+def panic_order(found: list[Candidate], now: float, rng: Random) -> list[Candidate]:
+    """Return endpoints that should not be asked in the order of the least bad: those cooling down last."""
+
+    def badness(candidate: Candidate) -> tuple[bool, float]:
+        health = candidate.health
+        cool_until = health.cool_until
+        if health.account is not None and health.account.cool_until > cool_until:
+            cool_until = health.account.cool_until
+        if now < cool_until:
+            return True, cool_until
+        known = health.estimate
+        return False, math.log(known.first_token_s + known.risk_s) + 0.2 * rng.gauss(0.0, 1.0)
+
+    return sorted(found, key=badness)

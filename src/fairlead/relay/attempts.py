@@ -9,13 +9,18 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fairlead import clock
-from fairlead.catalog.model import Endpoint
+from fairlead.catalog.model import Endpoint, Timeouts
 from fairlead.errors import ApiError, UpstreamError
-from fairlead.health.board import EndpointHealth, HealthBoard
-from fairlead.health.outcome import GONE, Outcome, Verdict, judge_error, judge_status
+from fairlead.health.board import HealthBoard
+from fairlead.health.endpoint import Attempt, EndpointHealth
+from fairlead.health.outcome import GONE, OUTRUN, RULES, Outcome, Verdict, judge_error, judge_status
+from fairlead.health.retry_budget import RetryBudget
+from fairlead.plan.pick import Candidate
+from fairlead.plan.score import BYTES_PER_TOKEN
+from fairlead.relay.hedge import Hedging, Race
 from fairlead.telemetry.record import AttemptRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
@@ -23,9 +28,13 @@ from fairlead.upstream.dispatch import Dispatch, redacted
 from fairlead.wire.encoding import decoded
 from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
 from fairlead.wire.request import Buffer, ChatRequest, body_bytes
+from fairlead.wire.sse import is_only_comments
 
 HOLD_BYTES = 262_144
 """Of an unstreamed reply. Nearly every text reply is smaller; beyond it, memory counts for more than a second try."""
+HOLD_COMMENTS_S = 10.0
+"""How long comments that a provider sends while it thinks are kept back: until then it can still be left for another.
+Longer, and whoever stands between us and the caller may take the silence for the end."""
 ERROR_BODY_S = 3.0
 """How long a provider's error may take to arrive, once its status has: the next endpoint is waiting."""
 ERROR_BODY_BYTES = 65_536
@@ -40,9 +49,9 @@ class Won:
     reply: Reply
     content: bytes
     """What of the reply has been read."""
-    health: EndpointHealth
+    attempt: Attempt
     record: AttemptRecord
-    started_at: float
+    first_content_at: float
 
 
 @dataclass(slots=True)
@@ -55,57 +64,120 @@ class Failed:
 
 
 class Attempts:
-    """The attempts of one request, in the order of its plan."""
+    """The attempts of one request, in the order of its plan. `deadline` is `clock.monotonic` time."""
 
-    __slots__ = ("_board", "_client", "_deadline", "_extra_head", "_records", "_request")
+    __slots__ = (
+        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_records", "_request",
+    )  # fmt: skip
 
     def __init__(
         self,
         client: UpstreamClient,
         board: HealthBoard,
+        budget: RetryBudget,
         request: ChatRequest,
         extra_head: bytes,
         deadline: float,
         records: list[AttemptRecord],
+        hedging: Hedging | None = None,
     ) -> None:
         self._client = client
         self._board = board
+        self._budget = budget
         self._request = request
         self._extra_head = extra_head
         self._deadline = deadline
         self._records = records
+        self._hedging = hedging
+        self._if_cancelled = GONE
 
-    async def win(self, candidates: Sequence[Dispatch]) -> Won:
-        """Return the first attempt that has content. Its place in the in-flight count is the caller's to give back.
+    async def win(self, candidates: Sequence[tuple[Candidate, Dispatch]]) -> Won:
+        """Return the first attempt that has content; it is under way, and the caller's to end on the board.
 
         Raises ApiError with the most telling failure when none has.
         """
         failed: list[Failed] = []
-        for dispatch in candidates:
-            head, body = self._message(dispatch)
-            endpoint = dispatch.endpoint
-            health = self._board.of(endpoint.id)
-            record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
-            self._records.append(record)
-            started_at = clock.monotonic()
-            health.in_flight += 1
-            result: tuple[Reply, bytes] | Failed = Failed(endpoint, GONE)  # stays that way if the caller leaves
-            try:
-                result = await self._ask(dispatch, head, body, record)
-            finally:
-                if isinstance(result, Failed):
-                    now = clock.monotonic()
-                    health.in_flight -= 1
-                    record.duration_s = now - started_at
-                    record.verdict, record.message = result.outcome.verdict, result.outcome.message
-                    self._board.observe(endpoint.id, result.outcome, now)
-            if not isinstance(result, Failed):
-                reply, content = result
-                return Won(dispatch, reply, content, health, record, started_at)
+        left = list(candidates)
+        while left:
+            result = await self._hedged(left, failed) if self._hedging and not failed else await self._try_next(left)
+            if isinstance(result, Won):
+                return result
             failed.append(result)
-            if not result.outcome.rule.can_go_elsewhere or clock.monotonic() >= self._deadline:
+            rule = result.outcome.rule
+            if not (rule.can_go_elsewhere and left) or clock.monotonic() >= self._deadline:
                 break  # with no time left the next would be asked, and blamed, for nothing
+            has_paid = result.outcome.verdict is Verdict.EVACUATED
+            if not has_paid and not self._budget.take(rule.retry_tokens):
+                self._records[-1].message += "; not retried: the retry budget is spent"
+                break
         raise final_error(self._request.model, failed)
+
+    async def _hedged(self, left: list[tuple[Candidate, Dispatch]], failed: list[Failed]) -> Won | Failed:
+        """Try the next candidate, and when it takes long another one as well: the first that has content goes on.
+
+        A failure of either is noted in `failed` while the other goes on.
+        """
+        hedging, endpoint_id = self._hedging, left[0][0].endpoint.id
+        delay_s = hedging.delay_s(endpoint_id, len(self._request.raw) / BYTES_PER_TOKEN) if hedging else None
+        if hedging is None or delay_s is None or len(left) == 1:
+            return await self._try_next(left)
+        async with Race[Won | Failed](self._outrun) as race:
+            race.start(self._try_next(left))
+            result = await race.next(delay_s)
+            if result is None:
+                if hedging.take() and self._budget.is_half_full:
+                    race.start(self._try_next(left))
+                result = await race.next()
+            while isinstance(result, Failed) and result.outcome.rule.can_go_elsewhere and race.is_on:
+                failed.append(result)
+                result = await race.next()
+            assert result is not None  # without a time limit it waits for one
+            self._if_cancelled = OUTRUN
+        self._if_cancelled = GONE
+        return result
+
+    def _outrun(self, late: Won | Failed) -> None:
+        """Nobody waits for this one any more."""
+        if isinstance(late, Won):
+            late.reply.abort()
+            outcome, now = self._if_cancelled, clock.monotonic()
+            late.record.verdict, late.record.message = outcome.verdict, outcome.message
+            late.record.duration_s = now - late.attempt.begun_at
+            self._board.end(late.attempt, outcome, now)
+
+    async def _try_next(self, left: list[tuple[Candidate, Dispatch]]) -> Won | Failed:
+        candidate, dispatch = self._next(left)
+        return await self._try(candidate.health, dispatch, left)
+
+    def _next(self, left: list[tuple[Candidate, Dispatch]]) -> tuple[Candidate, Dispatch]:
+        """Take the next candidate out of `left`: one that has not become unfit since the plan was made, if there is."""
+        if len(left) == 1 or not self._records:
+            return left.pop(0)
+        now = clock.monotonic()
+        index = next((i for i, (candidate, _) in enumerate(left) if not candidate.health.is_out(now)), 0)
+        return left.pop(index)
+
+    async def _try(
+        self, health: EndpointHealth, dispatch: Dispatch, left: Sequence[tuple[Candidate, Dispatch]]
+    ) -> Won | Failed:
+        """Make one attempt, and note on the board how it ended unless it goes on."""
+        head, body = self._message(dispatch)
+        endpoint = dispatch.endpoint
+        record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
+        self._records.append(record)
+        started_at = clock.monotonic()
+        attempt = health.begin(started_at, is_stream=self._request.is_stream)
+        result: Won | Failed | None = None
+        try:
+            result = await self._ask(dispatch, head, body, attempt, record, left)
+        finally:
+            if not isinstance(result, Won):
+                result = Failed(endpoint, self._if_cancelled) if result is None else result
+                now = clock.monotonic()
+                record.duration_s = now - started_at
+                record.verdict, record.message = result.outcome.verdict, result.outcome.message
+                self._board.end(attempt, result.outcome, now)
+        return result
 
     def _message(self, dispatch: Dispatch) -> tuple[bytes, list[Buffer]]:
         """Return what is sent to this endpoint. Raises ApiError for a body that nobody can send."""
@@ -115,25 +187,62 @@ class Attempts:
         return dispatch.request_head(self._extra_head, body_bytes(body)), body
 
     async def _ask(
-        self, dispatch: Dispatch, head: bytes, body: list[Buffer], record: AttemptRecord
-    ) -> tuple[Reply, bytes] | Failed:
+        self,
+        dispatch: Dispatch,
+        head: bytes,
+        body: list[Buffer],
+        attempt: Attempt,
+        record: AttemptRecord,
+        left: Sequence[tuple[Candidate, Dispatch]],
+    ) -> Won | Failed:
         endpoint = dispatch.endpoint
-        timeouts = endpoint.provider.timeouts
+        timeouts = self._timeouts(endpoint.provider.timeouts, attempt.begun_at, len(left))
         try:
-            deadline = min(self._deadline, clock.monotonic() + timeouts.total_s)
-            reply = await self._client.send(dispatch.origin, head, body, timeouts, deadline)
+            deadline = min(self._deadline, attempt.begun_at + timeouts.total_s)
+            begun = (lambda reply: self._let_leave(attempt, reply)) if left else None
+            reply = await self._client.send(dispatch.origin, head, body, timeouts, deadline, begun)
             record.status = reply.status
             if reply.status != 200:
                 return await _read_error(reply, endpoint)
             content = await reply.read()
-            if not (self._request.is_stream or reply.is_drained):
+            if self._request.is_stream:
+                while is_only_comments(content) and clock.monotonic() - attempt.begun_at < HOLD_COMMENTS_S:
+                    if not (more := await reply.read()):
+                        break
+                    content += more
+            elif not reply.is_drained:
                 content = await _read_on(reply, content, HOLD_BYTES)
         except UpstreamError as error:
+            if attempt.has_left:
+                return Failed(endpoint, Outcome(Verdict.EVACUATED, 0, "left, since the endpoint has become too slow"))
             return Failed(endpoint, judge_error(error, is_promised=False))
+        attempt.leave = None
         if (fault := _fault_of(reply, content)) is not None:
             reply.abort()
             return Failed(endpoint, fault)
-        return reply, content
+        now = clock.monotonic()
+        if self._request.is_stream:
+            self._board.first_token(attempt, now)
+        return Won(dispatch, reply, content, attempt, record, now)
+
+    def _timeouts(self, timeouts: Timeouts, now: float, left: int) -> Timeouts:
+        """Return the limits of an attempt that leaves time for the `left` others."""
+        share_s = (self._deadline - now) / (left + 1)
+        return timeouts if timeouts.first_byte_s <= share_s else replace(timeouts, first_byte_s=share_s)
+
+    def _let_leave(self, attempt: Attempt, reply: Reply) -> None:
+        """Let the attempt be given up while it waits, for another endpoint, when this one turns out to be stuck.
+
+        A head alone is no reason to stay: many providers send it at once, and think then.
+        """
+
+        def leave() -> None:
+            is_silent = reply.status in (0, 200) and not reply.body_bytes
+            if is_silent and self._budget.take(RULES[Verdict.EVACUATED].retry_tokens):
+                attempt.has_left = True
+                reply.abort()
+
+        attempt.leave = leave
 
 
 async def _read_on(reply: Reply, content: bytes, limit_bytes: int) -> bytes:
@@ -148,9 +257,9 @@ async def _read_on(reply: Reply, content: bytes, limit_bytes: int) -> bytes:
 def _fault_of(reply: Reply, content: bytes) -> Outcome | None:
     """Return what is wrong with a reply of status 200, if it can be told by its beginning."""
     if not content:
-        return Outcome(Verdict.TRANSIENT, 200, "the reply was empty")
+        return Outcome(Verdict.PROTOCOL, 200, "the reply was empty")
     if reply.header(b"content-type").startswith(b"text/html"):
-        return Outcome(Verdict.TRANSIENT, 200, "the reply was a web page, not a completion")
+        return Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion")
     return None
 
 
@@ -215,6 +324,8 @@ _TOLD: Mapping[Verdict, str] = {
     Verdict.LIMIT: "is rate limited",
     Verdict.OVERLOAD: "is overloaded",
     Verdict.TRANSIENT: "failed",
+    Verdict.PROTOCOL: "sent something that is no reply",
+    Verdict.EVACUATED: "is far slower than usual",
     Verdict.TIMEOUT: "did not answer in time",
 }
 """What a caller may know. Addresses, accounts and credentials are the operator's, who finds them in the log."""

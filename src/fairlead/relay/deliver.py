@@ -23,19 +23,29 @@ _STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buf
 class Delivery:
     """A won attempt's reply on its way to the caller. `deadline` is `clock.monotonic` time."""
 
-    __slots__ = ("_deadline", "_downstream", "_is_stream", "_record", "_tap", "_won")
+    __slots__ = ("_board", "_deadline", "_downstream", "_is_stream", "_record", "_tap", "_was_slow", "_won")
 
     def __init__(
-        self, won: Won, downstream: Downstream, record: ExchangeRecord, *, is_stream: bool, deadline: float
+        self,
+        won: Won,
+        downstream: Downstream,
+        record: ExchangeRecord,
+        board: HealthBoard,
+        *,
+        is_stream: bool,
+        deadline: float,
     ) -> None:
         self._won = won
+        self._board = board
         self._downstream = downstream
         self._record = record
         self._is_stream = is_stream
         self._deadline = deadline
         self._tap = Tap()
+        self._was_slow = False
+        """The caller held the provider up: how long the reply took says nothing of the provider."""
 
-    async def run(self, board: HealthBoard) -> None:
+    async def run(self) -> None:
         """Deliver. Faults are told to the caller in band; raises CancelledError only when the caller has left."""
         won, downstream, record = self._won, self._downstream, self._record
         is_whole = won.reply.is_drained and not self._is_stream
@@ -43,9 +53,10 @@ class Delivery:
         outcome = GONE
         try:
             if downstream.is_slow:  # with the replies to requests sent before this one
+                self._was_slow = True
                 await caught_up(downstream, self._deadline)
             downstream.start(200, self._headers())
-            await pump(won.reply, won.content, downstream, self._tap, self._deadline)
+            self._was_slow |= await pump(won.reply, won.content, downstream, self._tap, self._deadline)
             record.end, outcome = "ok", OK
         except UpstreamError as error:
             record.end, record.error = "cut", str(error)
@@ -62,8 +73,8 @@ class Delivery:
             record.end = "drained"
             self._end_broken(SHUTTING_DOWN)
         finally:
-            self._give_back(outcome, board)
-            self._leave_to_settle(is_whole)
+            self._give_back(outcome)
+            self._leave_to_settle(is_whole, is_complete=outcome is OK)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of the caller's reply: few of the provider's, and where the reply comes from."""
@@ -99,19 +110,25 @@ class Delivery:
         )
         self._downstream.write(event if tail.endswith(b"\n\n") else b"\n\n" + event, is_last=True)
 
-    def _give_back(self, outcome: Outcome, board: HealthBoard) -> None:
+    def _give_back(self, outcome: Outcome) -> None:
         won, now = self._won, clock.monotonic()
         won.reply.abort()
-        won.health.in_flight -= 1
         won.record.verdict = outcome.verdict
         won.record.message = outcome.message
-        won.record.duration_s = now - won.started_at
-        board.observe(won.dispatch.endpoint.id, outcome, now)
+        won.record.duration_s = now - won.attempt.begun_at
+        self._board.end(won.attempt, outcome, now)
 
-    def _leave_to_settle(self, is_whole: bool) -> None:
+    def _leave_to_settle(self, is_whole: bool, *, is_complete: bool) -> None:
         won, record = self._won, self._record
         content = won.content if is_whole else self._tap.tail
         record.reply_bytes = self._tap.size
-        record.unsettled = Unsettled(won.dispatch.endpoint, content, is_whole, won.reply.header(b"content-encoding"))
+        record.unsettled = Unsettled(
+            won.dispatch.endpoint,
+            content,
+            is_whole,
+            won.reply.header(b"content-encoding"),
+            won.attempt if is_complete and not self._was_slow else None,
+            won.attempt.begun_at + won.record.duration_s,
+        )
         if len(content) > KEEP_LIMIT_BYTES:
-            settle(record)
+            settle(record, self._board)

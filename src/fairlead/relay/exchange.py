@@ -1,18 +1,20 @@
 """The story of one exchange: plan → attempts → delivery."""
 
 import difflib
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fairlead import clock
 from fairlead.catalog.model import Catalog
 from fairlead.errors import ApiError
-from fairlead.health.board import HealthBoard
-from fairlead.plan.plan import Plan, make_plan
+from fairlead.health.board import GroupHealth
+from fairlead.health.retry_budget import RetryBudget
+from fairlead.plan.plan import Plan, Planner
+from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
 from fairlead.relay.attempts import Attempts
 from fairlead.relay.deliver import Delivery
 from fairlead.relay.downstream import Downstream
+from fairlead.relay.hedge import Hedging
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.dispatch import Dispatch
@@ -29,25 +31,31 @@ class Routes:
 
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
-    """`worker_share` is 1 / workers: this worker's part of what is limited for all."""
+    """How often and how long one request may be tried."""
 
     max_attempts: int = 4
     total_s: float = 900.0
-    worker_share: float = 1.0
 
 
 class Relay:
     """Runs the exchanges of one worker."""
 
     def __init__(
-        self, client: UpstreamClient, board: HealthBoard, routes: Routes, limits: RelayLimits, rng: random.Random
+        self,
+        client: UpstreamClient,
+        planner: Planner,
+        routes: Routes,
+        limits: RelayLimits,
+        hedging: Hedging | None = None,
     ) -> None:
         self.routes = routes
         """Assign to swap; exchanges under way keep the snapshot they began with."""
         self._client = client
-        self._board = board
+        self._planner = planner
+        self._board = planner.board
         self._limits = limits
-        self._rng = rng
+        self._hedging = hedging
+        self.budget = RetryBudget()
 
     async def run(
         self, request: ChatRequest, extra_head: bytes, downstream: Downstream, record: ExchangeRecord
@@ -58,28 +66,30 @@ class Relay:
         has been promised to the caller; after that, faults are told in band. Raises CancelledError when the caller has
         left.
         """
-        routes = self.routes
-        plan = self._plan(routes.catalog, request.model)
+        routes, now = self.routes, clock.monotonic()
+        plan = self._plan(routes.catalog, request, now)
         record.model = plan.model_id
-        candidates = [routes.dispatches[endpoint.id] for endpoint in plan.candidates[: self._limits.max_attempts]]
+        self.budget.earn(now, plan.group.fleet)
+        if self._hedging is not None:
+            self._hedging.earn()
+        candidates = [
+            (candidate, routes.dispatches[candidate.endpoint.id])
+            for candidate in plan.candidates[: self._limits.max_attempts]
+        ]
         deadline = record.started_at + self._limits.total_s
-        attempts = Attempts(self._client, self._board, request, extra_head, deadline, record.attempts)
-        won = await attempts.win(candidates)
-        record.first_content_at = clock.monotonic()
-        record.provider = won.dispatch.endpoint.provider.slug
-        await Delivery(won, downstream, record, is_stream=request.is_stream, deadline=deadline).run(self._board)
-
-    def _plan(self, catalog: Catalog, model: str) -> Plan:
-        plan = make_plan(
-            catalog,
-            self._board.of,
-            model,
-            worker_share=self._limits.worker_share,
-            now=clock.monotonic(),
-            rng=self._rng,
+        attempts = Attempts(
+            self._client, self._board, self.budget, request, extra_head, deadline, record.attempts, self._hedging
         )
+        won = await attempts.win(candidates)
+        record.first_content_at = won.first_content_at
+        record.provider = won.dispatch.endpoint.provider.slug
+        delivery = Delivery(won, downstream, record, self._board, is_stream=request.is_stream, deadline=deadline)
+        await delivery.run()
+
+    def _plan(self, catalog: Catalog, request: ChatRequest, now: float) -> Plan:
+        plan = self._planner.plan(catalog, request.model, lambda group: _ask(request, group), now)
         if plan is None:
-            raise _unknown_model(catalog, model)
+            raise _unknown_model(catalog, request.model)
         if not plan.candidates:
             reasons = ", ".join(f"{endpoint.provider.name}: {reason}" for endpoint, reason in plan.skipped)
             raise ApiError(
@@ -89,6 +99,19 @@ class Relay:
                 headers={"retry-after": "1"},
             )
         return plan
+
+
+def _ask(request: ChatRequest, group: GroupHealth) -> Ask:
+    """Return what of the request matters for the choice of its endpoint."""
+    output_tokens, prompt_tokens = group.out_tokens, len(request.raw) / BYTES_PER_TOKEN
+    if request.max_output_tokens is not None:
+        output_tokens = min(output_tokens, request.max_output_tokens)
+    return Ask(
+        prompt_tokens,
+        output_tokens,
+        alpha=STREAM_ALPHA if request.is_stream else WHOLE_ALPHA,
+        session=request.session() if prompt_tokens >= AFFINITY_TOKENS else 0,
+    )
 
 
 def _unknown_model(catalog: Catalog, model: str) -> ApiError:

@@ -8,8 +8,8 @@ from fairlead.relay.tap import Tap
 from fairlead.upstream.reply import Reply
 
 
-async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap, deadline: float) -> None:
-    """Pass on `content`, which has been read already, and then the rest of `reply`.
+async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap, deadline: float) -> bool:
+    """Pass on `content`, which has been read already, and then the rest of `reply`; return whether the caller was slow.
 
     `take` is the per-chunk path, all of it: the event loop's reading of the provider's socket ends in the writing to
     the caller's, without a task between them. While the caller is slow nothing is read, so the provider is slowed down
@@ -22,14 +22,17 @@ async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap, d
         downstream.write(data, is_last=False)
         return not downstream.is_slow
 
+    was_slow = False
     while not reply.is_drained:
         if content:
             take(content)
         if downstream.is_slow:
+            was_slow = True
             await caught_up(downstream, deadline)
         content = await reply.forward(take)
     tap.feed(content)
     downstream.write(content, is_last=True)
+    return was_slow
 
 
 async def caught_up(downstream: Downstream, deadline: float) -> None:

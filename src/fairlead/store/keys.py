@@ -9,7 +9,7 @@ working; when the subscription stands again, all of it is read anew, since chang
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -19,7 +19,7 @@ from fairlead.access.admit import refuse_unknown
 from fairlead.access.keys import ApiKey, is_well_formed, key_hash
 from fairlead.errors import ApiError
 from fairlead.store import PREFIX
-from fairlead.store.redis import Client
+from fairlead.store.redis import Client, run_scripts, subscriber
 
 CHANGED = f"{PREFIX}keys:changed"
 ALL = f"{PREFIX}keys"
@@ -28,6 +28,8 @@ MAX_REMEMBERED = 100_000
 """Keys in a worker's memory, some 50 MB at the most; beyond it all are forgotten at once and looked up anew."""
 MAX_STRANGERS = 10_000
 """Well-formed keys that the store does not know, remembered so that a client that insists costs no more look-ups."""
+READ_AT_ONCE = 500
+"""Keys in one round trip; a few milliseconds of one Redis."""
 RESUBSCRIBE_S = 1.0
 QUIET_S = 30.0
 """Without a message the subscription is tried with a ping; without an answer for as long again it is taken for dead
@@ -40,6 +42,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
     redis.call('HSET', KEYS[1], 'disabled', ARGV[1])
     redis.call('PUBLISH', ARGV[2], ARGV[3])
 end"""
+_GET = "return redis.call('HGETALL', KEYS[1])"
 _DELETE = "redis.call('DEL', KEYS[1]) redis.call('PUBLISH', ARGV[1], ARGV[2])"
 
 
@@ -61,6 +64,14 @@ class KeyStore:
     async def get(self, digest: str) -> ApiKey | None:
         found = await self._client.hgetall(_key(digest))
         return _from_hash(digest, found) if found else None
+
+    async def get_each(self, digests: Sequence[str]) -> list[ApiKey | RedisError | None]:
+        """Many keys in one round trip, each for itself: a node of a cluster may be away. Raises nothing."""
+        replies = await run_scripts(self._client, _GET, [(_key(digest), ()) for digest in digests])
+        return [
+            reply if isinstance(reply, RedisError) else _from_pairs(digest, reply)
+            for digest, reply in zip(digests, replies, strict=True)
+        ]
 
     async def list(self) -> list[ApiKey]:
         """All keys, oldest first."""
@@ -85,6 +96,11 @@ class KeyStore:
 
 def _to_hash(key: ApiKey) -> Any:
     return {"name": key.name, "label": key.label, "created": key.created, "disabled": int(key.is_disabled)}
+
+
+def _from_pairs(digest: str, found: Any) -> ApiKey | None:
+    """A hash as a script sees it: names and values by turns."""
+    return _from_hash(digest, dict(zip(found[::2], found[1::2], strict=True))) if found else None
 
 
 def _from_hash(digest: str, found: Any) -> ApiKey:
@@ -159,22 +175,32 @@ class KeyRing:
     async def recheck_all(self) -> None:
         """Changes may have been missed: read every key anew. Until its turn comes, each works as it did.
 
-        Raises RedisError.
+        Raises RedisError when some could not be read; those go on as they did.
         """
         self._changes += 1
         self._strangers.clear()
-        for digest in list(self._known):
+        known = list(self._known)
+        fault = None
+        for start in range(0, len(known), READ_AT_ONCE):
+            digests = known[start : start + READ_AT_ONCE]
             changes = self._changes
-            key = await self._store.get(digest)
-            if changes == self._changes:
-                self._remember(digest, key)
+            found = await self._store.get_each(digests)
+            faults = [key for key in found if isinstance(key, RedisError)]
+            if len(faults) == len(digests):
+                raise faults[0]
+            fault = faults[0] if faults else fault
+            for digest, key in zip(digests, found, strict=True):
+                if changes == self._changes and not isinstance(key, RedisError):
+                    self._remember(digest, key)
+        if fault is not None:
+            raise fault
 
     async def follow(self, client: Client, tell: Callable[[str], None] = lambda _: None) -> None:
         """Apply pushed changes for ever. Run as a background task; `tell` is told when the store goes and returns."""
         while True:
             reason = "it does not answer"
             try:
-                await self._follow_once(cast(Redis, client), tell)
+                await self._follow_once(await subscriber(client), tell)
             except (RedisError, OSError) as error:
                 reason = str(error) or type(error).__name__
             if not self.is_store_away:

@@ -1,60 +1,49 @@
-"""The connection to Redis or Valkey: plain, TLS, unix socket, Sentinel, Cluster."""
+"""The connection to Redis or Valkey: plain, TLS, unix socket, Sentinel, Cluster; and what differs between them."""
 
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections.abc import Sequence
+from typing import cast
+from urllib.parse import urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
+
+from fairlead.store import cluster, sentinel, server
+from fairlead.store.server import Call
 
 Client = Redis | RedisCluster
-
-TIMEOUT_S = 0.25
-CONNECT_TIMEOUT_S = 0.5
-MAX_CONNECTIONS = 16
-"""Of one worker to a single Redis."""
 
 
 def connect(url: str) -> Client:
     """Return a client for `url`; nothing is sent yet.
 
     `redis://`, `rediss://`, `unix://`, `redis+sentinel://[user:password@]host:port[,host:port…]/NAME[/DB]`,
-    `redis+cluster://host:port`. Time-outs are short and there is one retry: whoever calls goes on without Redis when
-    it does not answer (the defaults of redis-py would wait for up to a minute).
+    `redis+cluster://[user:password@]host:port[,host:port…]`. Every command ends within about half a second, if need
+    be with a RedisError: whoever calls goes on without Redis when it does not answer.
     """
-    options: dict[str, Any] = {
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 1, (RedisConnectionError,)),
-    }
     parts = urlsplit(url)
     if parts.scheme == "redis+sentinel":
-        return _through_sentinel(url, options)
+        return sentinel.connect(parts)
     if parts.scheme == "redis+cluster":
-        return RedisCluster.from_url(url.replace("redis+cluster", "redis", 1), **options)
-    # Waits its turn for a connection; the pool that `from_url` makes by itself would refuse the 17th caller at once.
-    pool = BlockingConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS, timeout=TIMEOUT_S, **options)
-    return Redis.from_pool(pool)
+        return cluster.connect(parts)
+    return server.connect(url)
 
 
-def _through_sentinel(url: str, options: dict[str, Any]) -> Client:
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    name, _, db = parts.path.strip("/").partition("/")
-    login = {"username": unquote(user) or None, "password": unquote(password) or None}
-    sentinel_password = parse_qs(parts.query).get("sentinel_password", [None])[0]
-    places = [urlsplit(f"//{place}") for place in hosts.split(",")]
-    sentinels = [(place.hostname or "", place.port or 26379) for place in places]
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it without types
-        sentinels,
-        sentinel_kwargs={"password": sentinel_password, "socket_timeout": TIMEOUT_S},
-        **options,
-        **login,
-        db=int(db or 0),
-    )
-    client: Client = sentinel.master_for(name or "mymaster")
-    return client
+async def subscriber(client: Client) -> Redis:
+    """Return a client to subscribe with; it is closed with `client`. Ask anew after each failure.
+
+    All nodes of a cluster tell what is published on one of them: it is one that answers now. Raises RedisError.
+    """
+    return await client.subscriber() if isinstance(client, cluster.Cluster) else cast(Redis, client)
+
+
+async def run_scripts(client: Client, script: str, calls: Sequence[Call]) -> list[object]:
+    """Run a Lua script once per call, all in one round trip (to each node); return each call's reply or RedisError.
+
+    Nothing is raised. A call that ended in a ConnectionError or a TimeoutError may have been run, or may be yet; after
+    a connection that broke, all of that connection are sent once more, so that a call may be run twice.
+    """
+    if not calls:
+        return []
+    if isinstance(client, cluster.Cluster):
+        return await client.run_scripts(script, calls)
+    return await server.run_scripts(cast(Redis, client), script, calls)

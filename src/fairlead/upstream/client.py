@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fairlead import clock
 from fairlead.catalog.model import Timeouts
@@ -38,12 +38,19 @@ class UpstreamClient:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def send(
-        self, origin: Origin, head: bytes, body: Sequence[bytes | memoryview], timeouts: Timeouts, deadline: float
+        self,
+        origin: Origin,
+        head: bytes,
+        body: Sequence[bytes | memoryview],
+        timeouts: Timeouts,
+        deadline: float,
+        begun: Callable[[Reply], None] | None = None,
     ) -> Reply:
         """Send a request; return once the head of its reply is there.
 
         `head`: request line and headers with the closing empty line. `deadline`: `clock.monotonic` time by which
-        everything must have ended. Raises UpstreamError; being cancelled closes the connection, so that the provider
+        everything must have ended. `begun` is given the reply while it is still awaited, to be able to abort it. Raises
+        UpstreamError; being cancelled closes the connection, so that the provider
         stops working.
         """
         pool = self._pools.get(origin)
@@ -55,6 +62,8 @@ class UpstreamClient:
                 connection = await self._obtain(pool, origin, timeouts, deadline)
             try:
                 reply = connection.send(head, body, timeouts, deadline)
+                if begun is not None:
+                    begun(reply)
                 await reply.head()
                 return reply
             except StaleConnection:

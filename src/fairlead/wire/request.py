@@ -7,6 +7,7 @@ big integers, key order, white space and escapes arrive upstream as they were se
 
 import codecs
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -14,6 +15,9 @@ import msgspec
 from fairlead.errors import ApiError
 
 Buffer = bytes | memoryview
+
+SESSION_BYTES = 4096
+"""System prompt, tools' descriptions and first turn begin a conversation, and stay the same as it goes on."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Possessive: without it a name of 8 MB took 600 MB to match.
@@ -82,6 +86,14 @@ class ChatRequest:
     def max_output_tokens(self) -> int | None:
         """What the caller allows the reply to cost, or None."""
         return self.fields.max_completion_tokens or self.fields.max_tokens
+
+    def session(self) -> int:
+        """Return a number, not 0, that requests share whose prompts begin alike: a prompt cache may hold that part.
+
+        What the caller names so (`prompt_cache_key`, `session_id`), else the first 4 KiB of the messages.
+        """
+        named = self._members.get("prompt_cache_key") or self._members.get("session_id")
+        return zlib.crc32(named or memoryview(self._members["messages"])[:SESSION_BYTES]) or 1
 
     def upstream_edits(self, model_json: bytes, *, wants_usage: bool) -> dict[str, bytes]:
         """Return what must differ upstream: the model's name and, if `wants_usage`, a stream that ends with usage."""

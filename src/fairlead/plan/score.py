@@ -1,0 +1,135 @@
+"""What one more request costs at an endpoint: weighted least latency.
+
+    J     = T·first token + α·output·seconds per token + risk + cold         expected seconds of this request
+    score = ln J + γ·ln price − ln weight/θ + load terms + σ·z − g/θ         the smallest is picked
+
+`g` is a Gumbel draw: among well-measured endpoints the shares of the traffic are ∝ weight·price^(−γθ)·J^(−θ). Sharp,
+but equals share evenly, and workers that read the same numbers do not all run to the same endpoint. `z` is normal, and
+σ shrinks with the evidence (Thompson, 1933): what is unsure is tried. `cold` is what the prompt takes where no cache
+has it, 0 at the session's home. (Were it taken off there instead, a long prompt would leave a J of next to nothing, and
+no load could be heavy enough to go elsewhere.) Derivations and sources: routing-reference, 2.1.
+"""
+
+from dataclasses import dataclass
+from math import log
+from random import Random
+from statistics import NormalDist
+
+from fairlead.health.endpoint import EndpointHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Constants of the score; chosen by `python -m bench.simulate`, whose `sweep` shows what each is worth."""
+
+    theta: float = 20.0
+    """Sharpness: 3.5 % better means twice the share."""
+    sigma: float = 0.25
+    """Of one first token's evidence. The coefficient of variation itself (0.7) would try too much at little traffic."""
+    ramp: float = 1.0
+    waiting: float = 2.0
+    marginal: float = 4.0
+    """How far the load that is just being added counts where first tokens get slower with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What of a request matters for the choice.
+
+    `alpha` is what a second of generation is worth beside a second of waiting for the first token; `gamma` what price
+    is worth: at 0.5 half the price makes up for 1.4 × the time, at 0 price does not matter.
+    """
+
+    prompt_tokens: float = 500.0
+    output_tokens: float = 200.0
+    alpha: float = 0.25
+    gamma: float = 0.5
+    first_token: float = 1.0
+    session: int = 0
+    """Hash of what its prompt has in common with others, 0 when there is nothing to be gained from that."""
+
+
+STREAM_ALPHA = 0.25
+WHOLE_ALPHA = 1.0
+"""A reply in one piece is waited for to its end."""
+
+BYTES_PER_TOKEN = 4.0
+"""Of a body in English; only the ratio between candidates depends on it."""
+PREFILL_TOKENS_PER_S = 4000.0
+"""What a prompt cache saves. Measured speeds of hosted models lie between 2 000 and 20 000."""
+CACHE_HIT = 0.7
+"""How often the home of a session still has its prompt."""
+AFFINITY_TOKENS = 1000.0
+"""Shorter prompts save less than the choice is worth (and providers cache from 1 024 tokens on)."""
+
+_TABLE = 4096  # 12 bits
+_NORMAL = [NormalDist().inv_cdf((i + 0.5) / _TABLE) for i in range(_TABLE)]
+_GUMBEL = [-log(-log((i + 0.5) / _TABLE)) for i in range(_TABLE)]
+
+
+@dataclass(slots=True)
+class Terms:
+    """The parts of one candidate's score, in the order of the formula; the sum is the score. For the explanation."""
+
+    seconds: float
+    """J, before logarithm."""
+    price: float
+    weight: float
+    load: float
+    draw: float
+    score: float
+
+
+def expected_s(health: EndpointHealth, ask: Ask) -> float:
+    """Expected seconds until the useful end of the request, were nobody else to ask."""
+    known = health.estimate
+    return ask.first_token * known.first_token_s + ask.alpha * ask.output_tokens * known.token_s + known.risk_s
+
+
+def score(
+    health: EndpointHealth,
+    seconds: float,
+    price: float,
+    weight: float,
+    gamma: float,
+    crowd: "Crowd",
+    weights: Weights,
+    rng: Random,
+) -> Terms:
+    """Score a candidate, in one piece: this runs for every candidate of every request.
+
+    `seconds` is J, `price` this request's in any unit, `weight` the operator's; all are > 0.
+    """
+    known = health.estimate
+    price_term = gamma * log(price) if gamma else 0.0
+    weight_term = -log(weight) / weights.theta if weight != 1.0 else 0.0
+
+    load = 0.0
+    change = (health.in_flight - health.sent_in_flight) * crowd.echo
+    in_flight = known.in_flight + change
+    elasticity = known.elasticity
+    if elasticity:
+        relative_load = (max(in_flight, 0.0) + 1.0) / known.reference_load
+        load = weights.marginal * elasticity * log(relative_load) - log(1.0 - elasticity)
+    if in_flight > known.in_flight_limit:
+        load += weights.ramp * log((in_flight + crowd.slack) / (known.in_flight_limit + crowd.slack))
+    waiting = known.waiting + change
+    if waiting > known.waiting_limit:
+        load += weights.waiting * log((waiting + crowd.waiting_slack) / (known.waiting_limit + crowd.waiting_slack))
+
+    bits = rng.getrandbits(24)
+    draw = (
+        weights.sigma * known.doubt * _NORMAL[bits & 4095]
+        - (1.0 + 3.0 * elasticity) / weights.theta * _GUMBEL[bits >> 12]
+    )
+    return Terms(seconds, price_term, weight_term, load, draw, log(seconds) + price_term + weight_term + load + draw)
+
+
+@dataclass(slots=True)
+class Crowd:
+    """What the candidates of one request have in common: how many act on the same numbers, and the group's load."""
+
+    echo: float
+    """One attempt of ours since the last snapshot stands for so many of the fleet (C3's concurrency compensation)."""
+    slack: float
+    waiting_slack: float

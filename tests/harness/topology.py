@@ -1,0 +1,116 @@
+"""Real Valkeys that belong together: a master and its replica with a sentinel, and a cluster.
+
+Tests share them. One that kills, freezes or rearranges ends with `heal`; what was stored may be gone then.
+"""
+
+from redis.crc import key_slot
+
+from harness.process import until
+from harness.valkey import SentinelProcess, Valkey, free_port
+
+SLOTS = 16384
+
+
+class Sentinelled:
+    """`master`, and a `replica` that the `sentinel` puts in its place when told to `fail_over`."""
+
+    def __init__(self):
+        self.master, self.replica = (Valkey(port=free_port(), repl_diskless_sync_delay=0) for _ in range(2))
+        self.sentinel = SentinelProcess(free_port(), self.master.port)
+        self.url = f"redis+sentinel://127.0.0.1:{self.sentinel.port}/main"
+
+    def start(self):
+        self.master.start()
+        self.heal()
+        self.sentinel.start()
+        return self
+
+    def fail_over(self):
+        """Return once the sentinel names the other one. The former master goes on as such if it was alive."""
+        until(self._has_failed_over)
+        self.master, self.replica = self.replica, self.master
+
+    def _has_failed_over(self):
+        known = self.sentinel.ask("SENTINEL", "MASTER", "main")
+        if known["port"] == str(self.replica.port):
+            return True
+        if "failover_in_progress" not in known["flags"]:  # not begun, or given up because the replica was too new
+            self.sentinel.ask("SENTINEL", "FAILOVER", "main")
+        return False
+
+    def demote(self):
+        """Make the former master a replica, as the sentinel does, but for the eight seconds for which that waits."""
+        self.replica.ask("REPLICAOF", "127.0.0.1", self.master.port)
+
+    def heal(self):
+        for server in (self.master, self.sentinel, self.replica):
+            if server.is_running:
+                server.thaw()
+        if not self.replica.is_running:
+            self.replica.start()
+        self.demote()
+        until(lambda: "connected" in self.replica.ask("ROLE"))
+
+    def close(self):
+        for server in (self.sentinel, self.replica, self.master):
+            server.close()
+
+
+class Cluster:
+    """Three `nodes` with a third of the slots each. While one is away the others go on."""
+
+    def __init__(self):
+        self.nodes = [_node() for _ in range(3)]
+        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def start(self):
+        for n, node in enumerate(self.nodes):
+            node.start()
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
+            node.ask("CLUSTER", "ADDSLOTSRANGE", -(-SLOTS * n // 3), -(-SLOTS * (n + 1) // 3) - 1)
+            self._introduce(node)
+        self.heal()
+        return self
+
+    def _introduce(self, node):
+        first = self.nodes[0]
+        node.ask("CLUSTER", "MEET", "127.0.0.1", first.port, first.settings["cluster_port"])
+
+    def node_of(self, key):
+        return self.nodes[key_slot(key.encode()) * 3 // SLOTS]
+
+    def add_replica(self, node):
+        """Return a fourth node, which can take the place of `node`."""
+        replica = _node().start()
+        self.nodes.append(replica)
+        self._introduce(replica)
+        name = node.ask("CLUSTER", "MYID")
+        until(lambda: replica.ask("CLUSTER", "REPLICATE", name))
+        until(lambda: "connected" in replica.ask("ROLE"))
+        return replica
+
+    def heal(self):
+        for node in self.nodes:
+            if node.is_running:
+                node.thaw()
+            else:
+                node.start()
+        until(lambda: all(self._sees_all(node) for node in self.nodes))
+
+    def _sees_all(self, node):
+        state = node.ask("CLUSTER", "INFO") or ""
+        return "cluster_state:ok" in state and f"cluster_slots_ok:{SLOTS}" in state
+
+    def close(self):
+        for node in self.nodes:
+            node.close()
+
+
+def _node():
+    return Valkey(
+        port=free_port(),
+        cluster_port=free_port(),
+        cluster_enabled="yes",
+        cluster_require_full_coverage="no",
+        repl_diskless_sync_delay=0,
+    )
