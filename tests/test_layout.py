@@ -17,6 +17,8 @@ UNMIRRORED = {
 """Modules with code and without a test file of their own, each with the reason."""
 
 WITHOUT_MODULE = {
+    "tests/health/test_away.py": "of board, endpoint and merge together, without the store and after its return",
+    "tests/health/test_fleet.py": "of board, endpoint and merge together: several workers and their store",
     "tests/health/test_invariants.py": "of all of health together: what holds whatever happens, in any order",
 }
 """Test files among those of a package that are about no single module of it, each with the reason."""

@@ -15,6 +15,8 @@ from fairlead.health.merge import Group, merge, report_probe
 from fairlead.health.outcome import GONE, OK, Outcome, Verdict
 from fairlead.health.record import Snapshot
 
+A, B = "p:m", "q:m"
+FAILURE = Outcome(Verdict.TRANSIENT, 500)
 STORE_ORIGIN_S = 50_000.0
 WORKER_ORIGIN_S = 1_000.0
 _SIGMA = math.sqrt(math.log(1.0 + 0.7 * 0.7))
@@ -189,3 +191,45 @@ class Fleet:
                 heapq.heappush(waiting, (at, number, worker, worker.begin(endpoint), waits_s <= patience_s))
         for _, _, worker, attempt, _ in waiting:
             worker.end(attempt, GONE)
+
+
+def fail(worker, times=5, endpoint=A):
+    for _ in range(times):
+        worker.end(worker.begin(endpoint), FAILURE)
+
+
+def serve(worker, times=1, endpoint=A):
+    for _ in range(times):
+        attempt = worker.begin(endpoint)
+        worker.first_token(attempt)
+        worker.end(attempt, OK)
+
+
+def fleet_of(workers, endpoints=(A, B), **how):
+    """A fleet that has served a little everywhere, and knows it."""
+    fleet = Fleet(workers, **how)
+    for _ in range(2):  # the first to flush finds itself alone
+        for worker in fleet.workers:
+            for endpoint in endpoints:
+                serve(worker, endpoint=endpoint)
+        fleet.wait(0.2)
+    return fleet
+
+
+def flush_of(worker, group="m"):
+    """What it would tell of the group now, or None."""
+    return next((flush for flush in worker.board.flushes(worker.now) if flush.group == group), None)
+
+
+def with_lease(workers=2, why=None):
+    """A fleet in which the first worker holds a probe lease."""
+    fleet = fleet_of(workers)
+    fail(fleet.workers[0])
+    fleet.wait(0.1)
+    if why is not None:
+        fleet.store.record(A).why = float(why)
+    fleet.now += 1.0
+    serve(fleet.workers[0], endpoint=B)
+    fleet.sync()
+    assert fleet.workers[0].health(A).probe_epoch
+    return fleet

@@ -242,6 +242,15 @@ class TestReplies:
         assert (s[ix.E120], s[ix.N120]) == (pytest.approx(first_token_s), 1)
         assert (s[ix.G], s[ix.K]) == (pytest.approx(took_s - first_token_s), tokens)
 
+    def test_in_one_piece_of_unknown_length_it_is_taken_to_be_as_long_as_usual(self):
+        health = known()
+        health.estimate.elasticity = 0.0
+        attempt = health.begin(NOW, is_stream=False)
+        health.replied(attempt, NOW + 4.5, 0.0, 0, usual_tokens=200.0)
+        s = health.tick(NOW + 4.5).sums
+        assert (s[ix.E120], s[ix.N120]) == (pytest.approx(0.5), 1)
+        assert (s[ix.G], s[ix.K]) == (0.0, 0), "it says nothing of the speed"
+
     def test_it_is_told_when_nothing_else_is(self):
         health = endpoint()
         attempt = health.begin(NOW, is_stream=True)

@@ -60,7 +60,7 @@ class Books:
         self.events[worker.name] += [Event(endpoint, kind) for kind in kinds]
 
     def date(self, worker, now):
-        """Called after each turn of a worker: what it has ticked has the date of the tick, and maybe a batch."""
+        """To be called whenever a worker may have ticked: what it has counted has that date now, and maybe a batch."""
         batch = worker.board.group("m").batch
         for endpoint in ENDPOINTS:
             tally = worker.health(endpoint).tally
@@ -109,8 +109,7 @@ class BookedStore(Store):
         self.leases = {}
         """By endpoint: until when the last one granted is valid."""
         self.epochs = defaultdict(float)
-        self.sent = {}
-        """When a flush left, by worker and number, as it was last sent."""
+        """The largest seen of each endpoint."""
 
     def merge(self, flush, sent_at=None):
         last = self.group(flush.group).flushes.get(flush.worker, (0, 0.0))[0]
@@ -152,6 +151,8 @@ class BookedStore(Store):
 
 
 class HealthMachine(RuleBasedStateMachine):
+    """Requests at three endpoints of one model, and whatever can happen to messages, workers and the store."""
+
     def __init__(self):
         super().__init__()
         self.fleet = Fleet(0, LIMITS)
@@ -159,7 +160,9 @@ class HealthMachine(RuleBasedStateMachine):
         self.books = self.store.books
         self.attempts = []
         self.down = set()
+        """Endpoints at which everything fails."""
         self.held = []
+        """Messages that workers have given up, and when they were sent."""
         self.forgotten_at = -math.inf
         self.has_forgotten = False
 
@@ -173,12 +176,10 @@ class HealthMachine(RuleBasedStateMachine):
         number = len(self.books.events)
         worker = Worker(self.fleet, number, 1, self.rng)
         worker.origin = self.rng.uniform(-1e5, 1e5)
-        worker.board.urgent = lambda: None
         self.fleet.workers.append(worker)
         for endpoint in ENDPOINTS:
             self.books.tallies[worker.name, endpoint] = worker.health(endpoint).tally
-        self.books.note(worker, ENDPOINTS[0])
-        return worker
+        self.books.events[worker.name] = []
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -221,7 +222,6 @@ class HealthMachine(RuleBasedStateMachine):
         self.attempts.remove((worker, attempt))
         self.settle(worker, attempt, Outcome(kind, 403, retry_after_s=retry_after_s))
 
-    @precondition(lambda self: self.fleet.workers)
     @rule(data=st.data(), endpoint=st.sampled_from(ENDPOINTS), times=st.integers(2, 6))
     def fail(self, data, endpoint, times):
         """So that ejections are no rarity."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.health.endpoint import EndpointHealth
+from fairlead.health.endpoint import Attempt, EndpointHealth
 from fairlead.health.estimate import Estimate
 from fairlead.plan.score import Ask, Crowd, Weights, expected_s, score
 
@@ -30,6 +30,15 @@ def terms(found=None, seconds=0.5, *, price=1.0, weight=1.0, gamma=0.0, crowd=CA
 
 def load(found, **given):
     return terms(found, **given).load
+
+
+def test_streams_that_end_hide_nobody_who_waits():
+    """Ten have ended here since the fleet was told, and ten more wait for their first tokens."""
+    found = health(begun=10, sent=20, in_flight=20.0, in_flight_limit=100.0, waiting=5.0, waiting_limit=6.0)
+    calm = load(found)
+    for number in range(10):
+        found.waiting[Attempt(found, float(number), True, 0.0)] = None
+    assert load(found) > calm == 0.0
 
 
 class TestExpected:

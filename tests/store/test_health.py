@@ -273,6 +273,17 @@ class TestTwin:
                 await pair.take(step)
             await pair.tell(flush(0))
 
+    async def test_slowness_ejects_half_of_a_group_at_most(self, redis_url):
+        stuck = increment()
+        for index in WAITED:
+            stuck.sums[index] = 20.0
+        async with twins(redis_url) as pair:
+            await pair.take(Tell("w1", False, False, 0.0, {endpoint: increment(100) for endpoint in (A, B, C, D)}))
+            await pair.take(Wait(60.0))
+            for endpoint in (A, B, C):
+                await pair.take(Tell("w1", False, False, 0.0, {endpoint: stuck}))
+            assert [(change.endpoint, change.why) for change in pair.changes] == [(A, Why.SLOW), (B, Why.SLOW)]
+
     async def test_all_that_can_happen_happens(self, redis_url):
         """So that what is compared is not the same nothing on both sides: a long run meets every change and reason."""
         rng = random.Random(5)
@@ -569,13 +580,13 @@ class TestFleet:
         assert other.of(A).why_not(fleet.now) == "cooling down for 19.0 s more (limit)"
 
     async def test_a_refused_key_stops_all_of_the_account(self, fleet):
-        """Also where requests come without a pause."""
+        """Also where requests come without a pause, and the news of it was lost: it is read every ten seconds."""
         one, other = fleet.workers
         await one.serve(A, 1, Outcome(Verdict.AUTH, 401)).flush()
-        for _ in range(12):
-            await fleet.wait(0.2)
+        for _ in range(22):
+            await fleet.wait(0.5)
             await other.serve(B).flush()
-        assert other.of(A).why_not(fleet.now).startswith("its account is cooling down for 57.6 s more (auth)")
+        assert other.of(A).why_not(fleet.now).startswith("its account is cooling down for 49.0 s more (auth)")
 
     async def test_one_of_many_gets_the_probe(self, redis_url, monkeypatch):
         async with fleet_of(6, redis_url, monkeypatch) as fleet:

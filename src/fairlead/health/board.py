@@ -33,6 +33,8 @@ LONE = 2.0**32
 """Epochs of a worker that judges by itself count from here: none of its leases may be taken for one of the store's."""
 LEASE_USE = 0.8
 """Part of a probe lease in which it may be used; what is left is for telling the store."""
+ACCOUNT_S = 10.0
+"""How often an account is read: it changes rarely, and news of that are pushed."""
 REMINDED = -1.0
 """`born` of a record that the store has lost: what was known of it has been put into the backlog."""
 SUSPECT_COUNT = 3
@@ -56,11 +58,13 @@ class GroupHealth:
 
     __slots__ = (
         "accounts_asked_at", "alone", "asked_at", "batch", "endpoints", "fleet", "flushed_at", "is_urgent", "name",
-        "out_tokens", "prior", "read_at", "shared",
+        "out_tokens", "pause_s", "prior", "read_at", "shared",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.pause_s = ACCOUNT_S if name.startswith(ACCOUNT) else IDLE_S
+        """Between two readings while nothing happens here."""
         self.endpoints: dict[str, EndpointHealth] = {}
         self.prior = Prior()
         self.out_tokens = OUT_TOKENS
@@ -159,9 +163,9 @@ class HealthBoard:
 
     def replied(self, attempt: Attempt, ended_at: float, first_token_at: float, tokens: int) -> None:
         """A complete reply of `tokens` has been settled; 0 when its provider did not count them."""
-        attempt.endpoint.replied(attempt, ended_at, first_token_at, tokens)
+        group = self.group(_group_of(attempt.endpoint.id))
+        attempt.endpoint.replied(attempt, ended_at, first_token_at, tokens, group.out_tokens)
         if tokens > 0:
-            group = self.group(_group_of(attempt.endpoint.id))
             group.out_tokens += (tokens - group.out_tokens) / 50.0
 
     def _cool(self, health: EndpointHealth, outcome: Outcome, now: float) -> None:
@@ -211,7 +215,7 @@ class HealthBoard:
             if is_active or is_urgent:
                 if is_urgent or now - group.flushed_at >= pause_s * 0.9:
                     found.append(self._flush(group, now))
-            elif now - group.asked_at < FORGOTTEN_S and now - group.read_at >= IDLE_S:
+            elif now - group.asked_at < FORGOTTEN_S and now - group.read_at >= group.pause_s:
                 found.append(self._flush(group, now))
         return found
 
@@ -385,7 +389,7 @@ class HealthBoard:
             if health.is_active:
                 news = increments[endpoint_id] = health.tick(now, group.fleet)
                 news.used_epoch, news.is_suspect = health.used_epoch, health.is_suspect
-                health.sent_in_flight, health.started = health.in_flight, 0
+                health.sent_in_flight, health.sent_waiting, health.started = health.in_flight, len(health.waiting), 0
         return self._merge_alone(group, increments, now)
 
     def _merge_alone(self, group: GroupHealth, increments: Mapping[str, Increment], now: float) -> list[Change]:

@@ -50,7 +50,7 @@ class EndpointHealth:
         "account", "allowance", "allowance_at", "backlog", "backlog_at", "buckets", "cool_until", "cool_why",
         "estimate", "failed_at", "fleet", "hash", "id", "in_flight", "is_suspect", "is_urgent", "looked_at",
         "must_remind", "news", "offset", "owed", "probe_epoch", "probe_until", "record", "sent_in_flight",
-        "started", "tallied_at", "tally", "unsent", "used_epoch", "waiting",
+        "sent_waiting", "started", "tallied_at", "tally", "unsent", "used_epoch", "waiting",
     )  # fmt: skip
 
     def __init__(self, endpoint_id: str, now: float) -> None:
@@ -87,6 +87,8 @@ class EndpointHealth:
         self.offset = 0.0
         """This worker's clock minus the store's."""
         self.sent_in_flight = 0
+        self.sent_waiting = 0
+        """How many of either the fleet has been told of."""
         self.fleet = 1
         self.estimate = Estimate()
         self.cool_until = 0.0
@@ -179,8 +181,10 @@ class EndpointHealth:
             del self.waiting[attempt]
             self.tally.area_waiting += now
 
-    def replied(self, attempt: Attempt, ended_at: float, first_token_at: float, tokens: int) -> None:
-        """Take in how long a complete reply of `tokens` took; 0: nobody knows how many.
+    def replied(
+        self, attempt: Attempt, ended_at: float, first_token_at: float, tokens: int, usual_tokens: float = 0.0
+    ) -> None:
+        """Take in how long a complete reply of `tokens` took; 0: nobody knows how many, perhaps `usual_tokens`.
 
         Known only after the exchange has been settled, which is a moment later. Of a reply in one piece the time to
         the first token cannot be seen; it is what the generation at the known speed leaves.
@@ -193,10 +197,12 @@ class EndpointHealth:
                 self.buckets[SPEED.bucket(math.log((tokens - 1) / generation_s))] += 1
         else:
             took_s = ended_at - attempt.begun_at
-            first_token_s = min(max(took_s - tokens * self.estimate.token_s, 0.1 * took_s), took_s)
+            generation_s = (tokens or usual_tokens) * self.estimate.token_s
+            first_token_s = min(max(took_s - generation_s, 0.1 * took_s), took_s)
             self._learn_first_token(attempt, first_token_s, math.log(max(first_token_s, 1e-4)))
-            self.tally.generation_s += took_s - first_token_s
-            self.tally.tokens += tokens
+            if tokens:
+                self.tally.generation_s += took_s - first_token_s
+                self.tally.tokens += tokens
         self.unsent = True
 
     def succeed(self) -> None:
@@ -335,7 +341,7 @@ class EndpointHealth:
         self.backlog = sums.zeros()
         self.owed = Increment([])
         self.must_remind = self.is_urgent = self.unsent = False
-        self.sent_in_flight = self.in_flight
+        self.sent_in_flight, self.sent_waiting = self.in_flight, len(self.waiting)
         self.started = 0
         return news
 

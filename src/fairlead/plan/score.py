@@ -105,15 +105,14 @@ def score(
     weight_term = -log(weight) / weights.theta if weight != 1.0 else 0.0
 
     load = 0.0
-    change = (health.in_flight - health.sent_in_flight) * crowd.echo
-    in_flight = known.in_flight + change
+    in_flight = known.in_flight + (health.in_flight - health.sent_in_flight) * crowd.echo
     elasticity = known.elasticity
     if elasticity:
         relative_load = (max(in_flight, 0.0) + 1.0) / known.reference_load
         load = weights.marginal * elasticity * log(relative_load) - log(1.0 - elasticity)
     if in_flight > known.in_flight_limit:
         load += weights.ramp * log((in_flight + crowd.slack) / (known.in_flight_limit + crowd.slack))
-    waiting = known.waiting + change
+    waiting = known.waiting + (len(health.waiting) - health.sent_waiting) * crowd.echo
     if waiting > known.waiting_limit:
         load += weights.waiting * log((waiting + crowd.waiting_slack) / (known.waiting_limit + crowd.waiting_slack))
 
