@@ -7,7 +7,7 @@ LOCK := tests/requirements.lock
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix bench bench-locust bench-simulate bench-policies wheel lock clean
+.PHONY: help install run test check fix bench bench-faults bench-locust bench-simulate bench-policies wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure against nginx in one interleaved run
 
 bench-simulate: $(READY) ## Compare routing policies on simulated traffic and faults; two minutes on two cores
 	@$(BIN)/python -m bench.simulate $(ARGS)
+
+bench-faults: $(READY) ## Kill, hang and slow down a provider, or Redis, under load; about ten minutes
+	@$(BIN)/python -m bench.faults $(ARGS)
 
 bench-locust: $(READY) bench/.venv/.ready ## Chat scenario with locust, headless, in an environment of its own
 	@$(BIN)/python -m bench.run_locust $(ARGS)

@@ -39,8 +39,8 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def start(self, name: str, command: Sequence[str], env: Mapping[str, str], core: int, cwd: Path) -> int:
-        """Start `command` on one core and return its pid. Its output goes to a file of its own.
+    def start(self, name: str, command: Sequence[str], env: Mapping[str, str], core: int | None, cwd: Path) -> int:
+        """Start `command` on one core (None: on any) and return its pid. Its output goes to a file of its own.
 
         The environment is `env` and a search path, nothing else: a key or a setting of the person who measures must
         not change what is measured.
@@ -53,7 +53,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env={"PATH": f"{os.defpath}:/usr/sbin:/usr/local/bin", "HOME": str(cwd), **env},
                 cwd=cwd,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
             )
         self._running[name] = process
         return process.pid
@@ -78,6 +78,13 @@ class Processes:
         """What the process has written so far."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal. One that is killed has ended when this returns, and may be started again."""
+        process = self._running[name]
+        process.send_signal(number)
+        if number is signal.SIGKILL:
+            process.wait()
+
     def _log_end(self, name: str) -> str:
         return self.output(name)[-2000:] if name in self._running else ""
 
@@ -87,6 +94,7 @@ class Processes:
         trees = {name: procfs.tree([process.pid]) for name, process in self._running.items()}
         for process in self._running.values():
             process.terminate()
+            process.send_signal(signal.SIGCONT)  # who is stopped hears of nothing else
         deadline = time.perf_counter() + _STOP_S
         for name, process in self._running.items():
             with suppress(subprocess.TimeoutExpired):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from fairlead.demo import Script
 from harness.process import until
 from harness.valkey import Valkey, free_port
 
@@ -57,10 +58,14 @@ def valkey():
 
 @pytest.fixture
 def fleet(quick, valkey, simulators, new_gateway):
-    """Two workers, a store that may be stopped, and two providers of one model: `quick`, and one that is well."""
+    """Two workers, a store that may be stopped, and two providers of one model: `quick`, and one that is well.
+
+    That one is slower, so that `quick` is asked until it is ejected, rather than left alone for its first failure.
+    """
+    well = simulators.start(script=Script(first_byte_delay_s=0.2))
     env = {"FAIRLEAD_WORKERS": str(WORKERS), "FAIRLEAD_LOG_FORMAT": "json", "FAIRLEAD_API_KEYS": KEY}
     env |= {"FAIRLEAD_REDIS_URL": valkey.url, "FAIRLEAD_PROBE_MIN_S": "0.2", "FAIRLEAD_PROBE_MAX_S": "0.4"}
-    env |= provider("quick", quick, models=MODEL) | provider("well", simulators.start(), models=MODEL)
+    env |= provider("quick", quick, models=MODEL) | provider("well", well, models=MODEL)
     return new_gateway(env).start()
 
 

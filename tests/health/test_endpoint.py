@@ -483,19 +483,61 @@ class TestAllowance:
 
 
 class TestEvacuation:
+    def out(self, why, state=State.EJECTED):
+        health = endpoint()
+        learn(health, NOW, state=state, why=why, until=NOW - OFFSET + 60.0)
+        health.estimate.usual_s = 0.5
+        return health
+
+    def begin(self, health, *begun_at, probe=0):
+        """Attempts that can leave; returns the list in which they put their times when they do."""
+        left = []
+        for at in begun_at:
+            attempt = health.begin(at, is_stream=True)
+            attempt.probe_epoch = probe
+            attempt.leave = lambda at=at: left.append(at - NOW)
+        return left
+
     def test_who_waits_for_much_longer_than_usual_leaves_once(self):
-        health, left = known(), []
-        for i in range(10):
-            attempt = health.begin(NOW + i / 10.0, is_stream=True)
-            attempt.leave = lambda i=i: left.append(i)
+        health = self.out(Why.SLOW)
+        left = self.begin(health, NOW, NOW + 0.1, NOW + 0.2, NOW + 0.3)
         health.begin(NOW - 5.0, is_stream=True)  # it has nowhere to go
         health.evacuate(NOW + 1.0)
-        assert left == [0, 1, 2]
+        assert left == pytest.approx([0.0, 0.1, 0.2])
         health.evacuate(NOW + 1.0)
-        assert left == [0, 1, 2]
+        assert len(left) == 3
+
+    def test_and_those_behind_them_when_their_time_has_come(self):
+        health = self.out(Why.SLOW)
+        left = self.begin(health, NOW, NOW + 0.5)
+        health.evacuate(NOW + 1.0)
+        assert len(left) == 1
+        health.evacuate(NOW + 1.3)
+        assert len(left) == 2
+
+    def test_nobody_leaves_one_that_is_well(self):
+        health = self.out(Why.NOTHING, State.HEALTHY)
+        left = self.begin(health, NOW)
+        health.evacuate(NOW + 100.0)
+        assert not left
+
+    def test_what_one_that_fails_has_accepted_is_mostly_answered(self):
+        health = self.out(Why.IN_A_ROW)
+        left = self.begin(health, NOW)
+        health.evacuate(NOW + 100.0)
+        assert not left
+
+    @pytest.mark.parametrize("why", [Why.IN_A_ROW, Why.SLOW])
+    def test_a_probe_is_waited_for_a_little_longer(self, why):
+        health = self.out(why, State.PROBING)
+        left = self.begin(health, NOW, probe=7)
+        health.evacuate(NOW + 1.5)
+        assert not left
+        health.evacuate(NOW + 1.6)
+        assert len(left) == 1
 
     def test_one_that_ends_with_it_does_no_harm(self):
-        health = known()
+        health = self.out(Why.SLOW)
         attempts = [health.begin(NOW, is_stream=True) for _ in range(3)]
         for attempt in attempts:
             attempt.leave = lambda attempt=attempt: health.end(attempt, Outcome(V.EVACUATED), NOW + 1.0)

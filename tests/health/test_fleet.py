@@ -221,7 +221,8 @@ class TestProbe:
         fleet.sync()
         fleet.sync()
         record = fleet.store.record(A)
-        match RULES[kind].counts:
+        # A probe is left only for taking too long.
+        match Counts.FAILURE if kind is V.EVACUATED else RULES[kind].counts:
             case Counts.SUCCESS:
                 assert record.state == State.HEALTHY
             case Counts.FAILURE | Counts.BREAK:

@@ -17,7 +17,7 @@ from fairlead.health.breaker import BreakerLimits
 from fairlead.health.endpoint import Attempt, EndpointHealth
 from fairlead.health.estimate import Prior, prior_of
 from fairlead.health.merge import Group, Probe, merge, report_probe
-from fairlead.health.outcome import Counts, Outcome
+from fairlead.health.outcome import Counts, Outcome, Verdict
 from fairlead.health.record import Change, Flush, Increment, Record, Snapshot, State, Why
 
 IDLE_S = 1.0
@@ -146,7 +146,8 @@ class HealthBoard:
         if rule.cool_s:
             self._cool(health, outcome, now)
         if attempt.probe_epoch:
-            self._end_probe(attempt, _PROBE_RESULT[rule.counts])
+            has_failed = outcome.verdict is Verdict.EVACUATED  # a probe is left only for taking too long
+            self._end_probe(attempt, Probe.FAILED if has_failed else _PROBE_RESULT[rule.counts])
         if rule.counts in (Counts.FAILURE, Counts.BREAK) or rule.cool_s:
             self._hurry(health)
 
@@ -286,10 +287,8 @@ class HealthBoard:
                 record = self._compared(health, known, record, offset, max(fleet, group.fleet), now)
             if record is None:
                 continue
-            is_news = record.state == State.EJECTED and (known is None or known.epoch < record.epoch)
             health.learn(record, offset, group.prior, fleet, now)
-            if is_news and record.why == Why.SLOW:
-                health.evacuate(now)
+            health.evacuate(now)
             if endpoint_id in snapshot.granted:
                 health.lend(snapshot.granted[endpoint_id], asked_at + LEASE_USE * self.limits.lease_s)
         group.fleet = fleet
@@ -343,8 +342,7 @@ class HealthBoard:
         record.until = now - health.offset + change.seconds
         if health.probe_epoch != change.epoch:
             health.probe_epoch = 0
-        if change.kind == "ejected" and change.why == Why.SLOW:
-            health.evacuate(now)
+        health.evacuate(now)
         if change.kind == "recovered":  # the numbers come with the next reading
             self.group(change.group).is_urgent = True
             self.urgent()
@@ -404,9 +402,6 @@ class HealthBoard:
                 record.born = REMINDED  # the store will hear of it from the backlog
                 record.epoch += LONE
         self._take(group, snapshot, 0.0, now, now)
-        for change in changes:
-            if change.kind == "ejected" and change.why == Why.SLOW and change.endpoint in group.endpoints:
-                group.endpoints[change.endpoint].evacuate(now)
         return changes
 
     def _limits_alone(self, group: GroupHealth) -> BreakerLimits:

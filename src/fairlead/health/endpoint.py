@@ -20,6 +20,9 @@ OVERDUE_WHOLE = 4.0
 """The same for a reply that comes in one piece, of which nobody knows how long it will be."""
 EVACUATE = 1.5
 """Times the usual first-token time, after which waiting at an ejected endpoint is given up."""
+PROBE_PATIENCE = 3.0
+PROBE_PATIENCE_S = 1.0
+"""The same for a probe, and no less than so many seconds: somebody waits for it who could have gone elsewhere."""
 VERDICTS = tuple(Verdict)
 """Their order numbers them in the store."""
 
@@ -274,9 +277,19 @@ class EndpointHealth:
         return self.allowance >= 1.0
 
     def evacuate(self, now: float) -> None:
-        """Let those go elsewhere who wait here for much longer than usual: the endpoint has been ejected as stuck."""
+        """Let those go elsewhere who wait here for much longer than usual, while it is out of use.
+
+        Of an endpoint that was ejected for anything but slowness only the probe: what waits there has been accepted,
+        and most of it is answered.
+        """
+        if self.state is State.HEALTHY:
+            return
+        is_slow = self.record is not None and self.record.why == Why.SLOW
         for attempt in list(self.waiting):
-            if attempt.leave is not None and now - attempt.begun_at > EVACUATE * self.estimate.usual_s:
+            patience_s = max(PROBE_PATIENCE * self.estimate.usual_s, PROBE_PATIENCE_S)
+            if not attempt.probe_epoch:
+                patience_s = EVACUATE * self.estimate.usual_s if is_slow else math.inf
+            if attempt.leave is not None and now - attempt.begun_at > patience_s:
                 leave, attempt.leave = attempt.leave, None
                 leave()
 
