@@ -82,9 +82,9 @@ def _ejection(run: Run) -> Numbers:
     numbers["probes_granted"] = max(by_worker.values(), default=0)
     ejections = Counter(line.worker for line in run.log.of(BAD, "ejected") if begun <= line.at < ended)
     numbers["ejections"] = max(ejections.values(), default=0)
-    away = [line.at for line in run.log.heard if line.what == "store away"]
-    if away:
-        numbers["store_away_lines"] = len(away)
+    over_at = max((answer.ended_at for answer in run.answers), default=ended)  # then all processes are told to end
+    if away := sum(line.what == "store away" and line.at < over_at for line in run.log.heard):
+        numbers["store_away_lines"] = away
     return numbers
 
 

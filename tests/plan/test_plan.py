@@ -98,7 +98,7 @@ class TestModel:
         assert World({}).plan(name).model_id == MODEL
 
     def test_the_request_is_asked_with_what_is_known_of_its_group(self):
-        world, groups = World({}), []
+        world, groups = World({}, {}), []
         plan = world.planner.plan(world.catalog, MODEL, lambda group: groups.append(group) or Ask(), world.now)
         assert groups == [plan.group] == [world.board.group(MODEL)]
         assert plan.group.asked_at == world.now

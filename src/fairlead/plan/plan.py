@@ -71,13 +71,16 @@ class Planner:
             fit += short
         if not fit:
             return Plan(model_id, group, panic_order(unwell, now, self.rng), skipped, is_panic=True)
-        looks = self.looks.get(model_id)
-        if looks is None:
-            looks = self.looks[model_id] = Looks()
-        candidates = order(fit, group, ask(group), looks, self.weights, now, self.rng)
+        candidates = fit if len(fit) == 1 else self._ordered(fit, group, ask(group), now)
         if has_only_probes and not short:  # it is a caller's request: should the probe fail, there is no one but these
             candidates += panic_order(unwell, now, self.rng)
         return Plan(model_id, group, candidates, skipped)
+
+    def _ordered(self, fit: list[Candidate], group: GroupHealth, ask: Ask, now: float) -> list[Candidate]:
+        looks = self.looks.get(group.name)
+        if looks is None:
+            looks = self.looks[group.name] = Looks()
+        return order(fit, group, ask, looks, self.weights, now, self.rng)
 
     def _closed(self, endpoint: Endpoint, health: EndpointHealth) -> str | None:
         """Return why the operator's settings keep the endpoint from getting one more request, or None."""

@@ -15,7 +15,7 @@ from fairlead import clock
 from fairlead.catalog.model import Endpoint, Timeouts
 from fairlead.errors import ApiError, UpstreamError
 from fairlead.health.board import HealthBoard
-from fairlead.health.endpoint import Attempt, EndpointHealth
+from fairlead.health.endpoint import Attempt
 from fairlead.health.outcome import GONE, OUTRUN, RULES, Outcome, Verdict, judge_error, judge_status
 from fairlead.health.retry_budget import RetryBudget
 from fairlead.plan.pick import Candidate
@@ -99,7 +99,10 @@ class Attempts:
         failed: list[Failed] = []
         left = list(candidates)
         while left:
-            result = await self._hedged(left, failed) if self._hedging and not failed else await self._try_next(left)
+            if self._hedging and not failed:
+                result = await self._hedged(left, failed)
+            else:
+                result = await self._try(*self._next(left), left)
             if isinstance(result, Won):
                 return result
             failed.append(result)
@@ -120,13 +123,13 @@ class Attempts:
         hedging, endpoint_id = self._hedging, left[0][0].endpoint.id
         delay_s = hedging.delay_s(endpoint_id, len(self._request.raw) / BYTES_PER_TOKEN) if hedging else None
         if hedging is None or delay_s is None or len(left) == 1:
-            return await self._try_next(left)
+            return await self._try(*self._next(left), left)
         async with Race[Won | Failed](self._outrun) as race:
-            race.start(self._try_next(left))
+            race.start(self._try(*self._next(left), left))
             result = await race.next(delay_s)
             if result is None:
                 if hedging.take() and self._budget.is_half_full:
-                    race.start(self._try_next(left))
+                    race.start(self._try(*self._next(left), left))
                 result = await race.next()
             while isinstance(result, Failed) and result.outcome.rule.can_go_elsewhere and race.is_on:
                 failed.append(result)
@@ -145,10 +148,6 @@ class Attempts:
             late.record.duration_s = now - late.attempt.begun_at
             self._board.end(late.attempt, outcome, now)
 
-    async def _try_next(self, left: list[tuple[Candidate, Dispatch]]) -> Won | Failed:
-        candidate, dispatch = self._next(left)
-        return await self._try(candidate.health, dispatch, left)
-
     def _next(self, left: list[tuple[Candidate, Dispatch]]) -> tuple[Candidate, Dispatch]:
         """Take the next candidate out of `left`: one that has not become unfit since the plan was made, if there is."""
         if len(left) == 1 or not self._records:
@@ -158,7 +157,7 @@ class Attempts:
         return left.pop(index)
 
     async def _try(
-        self, health: EndpointHealth, dispatch: Dispatch, left: Sequence[tuple[Candidate, Dispatch]]
+        self, candidate: Candidate, dispatch: Dispatch, left: Sequence[tuple[Candidate, Dispatch]]
     ) -> Won | Failed:
         """Make one attempt, and note on the board how it ended unless it goes on."""
         head, body = self._message(dispatch)
@@ -166,7 +165,7 @@ class Attempts:
         record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
         self._records.append(record)
         started_at = clock.monotonic()
-        attempt = health.begin(started_at, is_stream=self._request.is_stream)
+        attempt = candidate.health.begin(started_at, is_stream=self._request.is_stream)
         result: Won | Failed | None = None
         try:
             result = await self._ask(dispatch, head, body, attempt, record, left)
