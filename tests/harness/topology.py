@@ -87,6 +87,7 @@ class Cluster:
         name = node.ask("CLUSTER", "MYID")
         until(lambda: replica.ask("CLUSTER", "REPLICATE", name))
         until(lambda: "connected" in replica.ask("ROLE"))
+        until(lambda: all(self._sees_all(node) and self._knows_all(node) for node in self.nodes))
         return replica
 
     def heal(self):
@@ -100,6 +101,10 @@ class Cluster:
     def _sees_all(self, node):
         state = node.ask("CLUSTER", "INFO") or ""
         return "cluster_state:ok" in state and f"cluster_slots_ok:{SLOTS}" in state
+
+    def _knows_all(self, node):
+        """Redis tells of a new node slowly: who does not know it does not let it take over."""
+        return f"cluster_known_nodes:{len(self.nodes)}" in (node.ask("CLUSTER", "INFO") or "")
 
     def close(self):
         for node in self.nodes:
