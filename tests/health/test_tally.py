@@ -3,6 +3,7 @@ import math
 import pytest
 
 from fairlead.health import sums as ix
+from fairlead.health.estimate import estimate, prior_of
 from fairlead.health.tally import Tally
 
 LN2 = math.log(2.0)
@@ -30,11 +31,23 @@ class TestSums:
             half_life = ix.HALF_LIVES_S[index]
             assert found[index] * LN2 / half_life == pytest.approx(level * (1.0 - 2.0 ** (-0.1 / half_life)))
 
-    def test_a_worker_that_stands_for_the_fleet_multiplies_what_is_under_way_and_nothing_else(self):
+    @pytest.mark.parametrize("fleet", [1.0, 4.0, 16.0])
+    def test_a_calm_endpoint_looks_no_more_crowded_to_a_worker_that_stands_for_the_fleet(self, fleet):
+        """Ten requests a second, each of which waits for half a second: five wait, and no queue is to be seen."""
+        found = ix.zeros()
+        for _ in range(600):
+            tally = Tally(waited_s=0.5, first_tokens=1, attempts=1, area_in_flight=2.0, area_waiting=0.5)
+            found = ix.added(ix.decayed(found, 0.1), tally.sums(0.1, fleet))
+        known = estimate(found, prior_of([found]))
+        assert known.waiting == pytest.approx(5.0, rel=0.02)
+        assert known.waiting < known.waiting_limit
+
+    def test_a_worker_that_stands_for_the_fleet_multiplies_what_is_in_flight_and_nothing_else(self):
+        """What waits is compared with the first tokens, and those are its own."""
         tally = Tally(waited_s=1.0, attempts=2, failures=1, area_in_flight=4.0, area_waiting=1.0)
         alone, fleet = tally.sums(1.0), tally.sums(1.0, 8.0)
         for index in range(ix.COUNT):
-            factor = 8.0 if index in (ix.C, ix.C3, ix.W) else 1.0
+            factor = 8.0 if index in (ix.C, ix.C3) else 1.0
             assert fleet[index] == pytest.approx(factor * alone[index])
 
     def test_the_rounding_of_large_clocks_leaves_no_negative_load(self):

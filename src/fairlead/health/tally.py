@@ -41,7 +41,8 @@ class Tally:
     def sums(self, seconds: float, fleet: float = 1.0) -> list[float]:
         """Return it as decayed sums; it was collected over the last `seconds`.
 
-        `fleet`: how many workers it stands for, when this one is cut off from the others.
+        `fleet`: how many workers it stands for, when this one is cut off from the others. What waits stays its own,
+        since it is compared with the first tokens, of which it sees only its own.
         """
         found = [
             self.waited_s, self.waited_s, self.waited_s, self.waited_s,
@@ -54,5 +55,5 @@ class Tally:
         ]  # fmt: skip
         add_span(found, ix.C, max(0.0, self.area_in_flight) * fleet, seconds)
         add_span(found, ix.C3, max(0.0, self.area_in_flight) * fleet, seconds)
-        add_span(found, ix.W, max(0.0, self.area_waiting) * fleet, seconds)
+        add_span(found, ix.W, max(0.0, self.area_waiting), seconds)
         return found
