@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from fairlead.health import breaker, sums
 from fairlead.health import sums as ix
 from fairlead.health.breaker import BreakerLimits, deviance, why_eject
+from fairlead.health.estimate import Prior, estimate
 from fairlead.health.record import Record, State, Why
 
 LIMITS = BreakerLimits()
@@ -26,7 +27,7 @@ def record(known=(), **members):
 def running(first_token_s, rate=10.0, usual_s=None):
     """Sums of an endpoint that has been at this pace for long; `usual_s` was its pace until 10 s ago."""
     known = {}
-    for half_life, waited, came in (*WINDOWS, (120, ix.E120, ix.N120)):
+    for half_life, waited, came in (*WINDOWS, (120, ix.E120, ix.N120), (120, ix.U120, ix.N120)):
         whole = rate * half_life / LN2
         old = 2.0 ** (-10.0 / half_life) if usual_s else 0.0
         known[came] = whole
@@ -86,6 +87,14 @@ class TestSlowness:
 
     def test_twice_the_usual(self):
         assert why(record(running(1.0, usual_s=0.5)), self.GOOD) is Why.NOTHING
+
+    def test_the_first_to_come_are_the_fast_ones(self):
+        """Ten were sent at once; two came after 0.2 s, and eight still wait, as many others of this endpoint will."""
+        waited_s = 2 * 0.2 + 8 * 0.9
+        one = record(dict.fromkeys((ix.E1, ix.E5, ix.E20, ix.E120), waited_s) | {ix.U120: 0.4})
+        for index in (ix.N1, ix.N5, ix.N20, ix.N120):
+            one.sums[index] = 2.0
+        assert why(one, record(running(0.1))) is Why.NOTHING
 
     def test_a_black_hole(self):
         """Nothing has come for two seconds, and those who wait (20 by now) are counted as they wait."""
@@ -258,9 +267,24 @@ class TestProbes:
         breaker.recover(one, NOW + 5.0, LIMITS)
         assert (one.state, one.why, one.epoch, one.level, one.good_at) == (State.HEALTHY, Why.NOTHING, 8, 2, NOW + 5.0)
         left = {index: one.sums[index] for index in range(sums.COUNT) if one.sums[index] != 100.0}
-        errors = dict.fromkeys((ix.A2, ix.A20, ix.F2, ix.F20, ix.S3, ix.M3), pytest.approx(20.0))
-        latency = dict.fromkeys((ix.E1, ix.E5, ix.E20, ix.N1, ix.N5, ix.N20), pytest.approx(2.0))
+        errors = dict.fromkeys((ix.F2, ix.F20, ix.M3, ix.M60), pytest.approx(20.0))
+        latency = dict.fromkeys((ix.E1, ix.E5, ix.E20, ix.N1, ix.N5, ix.N20, ix.G, ix.K), pytest.approx(2.0))
         assert left == errors | latency
+
+    def test_recovery_forgets_who_waited_in_vain(self):
+        one = record(running(0.4) | {ix.E120: 1e6}, state=State.PROBING, why=Why.SLOW)
+        breaker.recover(one, NOW, LIMITS)
+        assert estimate(one.sums, Prior()).first_token_s == pytest.approx(0.4, rel=0.01)
+
+    def test_what_is_left_does_not_keep_the_traffic_away(self):
+        """A fifth of the failures among all the attempts; were both forgotten alike, their share would stay."""
+        one = record({ix.A2: 10.0, ix.F2: 9.0, ix.A20: 60.0, ix.F20: 30.0, ix.S60: 50.0, ix.M60: 25.0})
+        one.state = State.PROBING
+        before = estimate(one.sums, Prior())
+        breaker.recover(one, NOW, LIMITS)
+        after = estimate(one.sums, Prior())
+        assert after.failure < 0.25 * before.failure
+        assert after.cut < 0.25 * before.cut
 
     @given(st.floats(0.0, 50.0), st.floats(0.0, 1.0))
     def test_what_is_left_does_not_eject_at_once(self, attempts, share):

@@ -174,7 +174,7 @@ class TestWaiting:
             health.end(attempt, OK, NOW + waits_s)
             health.replied(attempt, NOW + waits_s, 0.0, 0)
         s = health.tick(NOW + waits_s).sums
-        assert told + s[ix.E120] == pytest.approx(waits_s)
+        assert told + s[ix.E120] == pytest.approx(s[ix.U120]) == pytest.approx(waits_s)
         assert s[ix.N120] == 1
 
     def test_it_counts_from_seven_tenths_of_the_usual_on(self):
@@ -184,6 +184,18 @@ class TestWaiting:
         assert health.tick(late_at - 0.01).sums[ix.E1] == 0.0
         assert health.tick(late_at + 0.01).sums[ix.E1] == pytest.approx(OVERDUE * USUAL_S + 0.01)
         assert health.tick(late_at + 0.11).sums[ix.E1] == pytest.approx(0.1)
+
+    def test_to_the_usual_only_what_has_come_counts(self):
+        """Or an outage would raise what is usual, and the bar for what is slow with it."""
+        health = known()
+        health.estimate.elasticity = 0.0
+        lost, late = health.begin(NOW, is_stream=True), health.begin(NOW, is_stream=True)
+        s = health.tick(NOW + 4.0).sums
+        assert (s[ix.E120], s[ix.U120]) == (pytest.approx(8.0), 0.0)
+        health.first_token(late, NOW + 5.0)
+        health.end(lost, FAILURE, NOW + 5.0)
+        s = health.tick(NOW + 5.0).sums
+        assert (s[ix.E120], s[ix.U120], s[ix.N120]) == (pytest.approx(1.0), pytest.approx(5.0), 1)
 
     def test_those_who_began_later_are_not_late(self):
         health = known()
@@ -223,6 +235,15 @@ class TestReplies:
         health.replied(health.begin(NOW, is_stream=True), NOW + 3.0, NOW + 1.0, tokens)
         s = health.tick(NOW + 3.0).sums
         assert (s[ix.G], s[ix.K]) == (0.0, 0)
+
+    def test_one_that_stood_still_in_an_outage_says_nothing_of_the_speed(self):
+        health = endpoint()
+        before, after = health.begin(NOW, is_stream=True), health.begin(NOW + 2.0, is_stream=True)
+        learn(health, NOW + 3.0, last_ejected_at=NOW + 1.0 - OFFSET)
+        health.replied(before, NOW + 30.0, NOW + 0.5, 101)
+        assert health.tick(NOW + 30.0).sums[ix.K] == 0
+        health.replied(after, NOW + 31.0, NOW + 2.5, 101)
+        assert health.tick(NOW + 31.0).sums[ix.K] == 100
 
     def test_one_whose_clock_did_not_move(self):
         health = endpoint()
@@ -495,8 +516,12 @@ class TestEvacuation:
         for at in begun_at:
             attempt = health.begin(at, is_stream=True)
             attempt.probe_epoch = probe
-            attempt.leave = lambda at=at: left.append(at - NOW)
+            attempt.leave = lambda attempt=attempt, at=at: self.leave(attempt, left, at)
         return left
+
+    def leave(self, attempt, left, at):
+        attempt.has_left = True
+        left.append(at - NOW)
 
     def test_who_waits_for_much_longer_than_usual_leaves_once(self):
         health = self.out(Why.SLOW)
@@ -514,6 +539,26 @@ class TestEvacuation:
         assert len(left) == 1
         health.evacuate(NOW + 1.3)
         assert len(left) == 2
+
+    def test_who_could_not_leave_is_asked_again(self):
+        """The retry budget could not pay for it the first time."""
+        health = self.out(Why.SLOW)
+        asked = []
+        health.begin(NOW, is_stream=True).leave = lambda: asked.append(NOW)
+        health.evacuate(NOW + 1.0)
+        health.evacuate(NOW + 1.1)
+        assert len(asked) == 2
+
+    def test_a_reply_in_one_piece_is_not_taken_for_stuck_while_it_is_generated(self):
+        health = self.out(Why.SLOW)
+        health.estimate.token_s = 0.02
+        left = []
+        attempt = health.begin(NOW, is_stream=False)
+        attempt.leave = lambda: self.leave(attempt, left, NOW)
+        health.evacuate(NOW + 1.5 * (0.5 + 400 * 0.02) - 0.1)
+        assert not left
+        health.evacuate(NOW + 1.5 * (0.5 + 400 * 0.02) + 0.1)
+        assert left
 
     def test_nobody_leaves_one_that_is_well(self):
         health = self.out(Why.NOTHING, State.HEALTHY)

@@ -17,6 +17,9 @@ NEVER = BreakerLimits(in_a_row=1e9, share=2.0, slow_factor=1e9, jitter=0.0)
 """So that what is measured is what the estimate does, not what the breaker does."""
 
 
+USUAL = (120, ix.U120, ix.N120)
+
+
 def of(known=(), **named):
     vector = sums.zeros()
     for index, value in {**dict(known), **{getattr(ix, name): value for name, value in named.items()}}.items():
@@ -26,7 +29,7 @@ def of(known=(), **named):
 
 def steady(first_token_s, rate):
     """Sums of an endpoint that has been at this pace for ever."""
-    windows = ((1, ix.E1, ix.N1), (5, ix.E5, ix.N5), (20, ix.E20, ix.N20), (120, ix.E120, ix.N120))
+    windows = ((1, ix.E1, ix.N1), (5, ix.E5, ix.N5), (20, ix.E20, ix.N20), (120, ix.E120, ix.N120), USUAL)
     return of({came: rate * h / LN2 for h, _, came in windows} | {
         waited: rate * h / LN2 * first_token_s for h, waited, _ in windows
     })  # fmt: skip
@@ -60,7 +63,10 @@ class TestPrior:
 
 class TestFirstToken:
     def test_a_few_are_weighed_against_the_prior(self):
-        assert estimate(of(E120=4.0, N120=2.0), PRIOR).usual_s == pytest.approx((3 * 0.4 + 4.0) / 5.0)
+        known = estimate(of(E120=8.0, U120=4.0, N120=2.0), PRIOR)
+        assert known.usual_s == pytest.approx((3 * 0.4 + 4.0) / 5.0)
+        longest_s = (3 * 0.4 + 8.0) / 5.0
+        assert known.first_token_s == pytest.approx(longest_s)
 
     @pytest.mark.parametrize("pace", [0.05, 0.4, 3.0])
     def test_steady(self, pace):

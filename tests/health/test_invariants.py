@@ -30,7 +30,7 @@ COUNTED = {
     "first token": (ix.N1, ix.N5, ix.N20, ix.N120), "load": (ix.R0,),
 }  # fmt: skip
 """What is counted as 1, and where. What is not (seconds, tokens) goes the same way, in the same vectors."""
-SCALED = dict.fromkeys((ix.A2, ix.A20, ix.F2, ix.F20, ix.S3, ix.M3), LIMITS.keep_errors)
+SCALED = dict.fromkeys((ix.F2, ix.F20, ix.M3, ix.M60), LIMITS.keep_errors)
 SCALED |= dict.fromkeys((ix.N1, ix.N5, ix.N20), LIMITS.keep_latency)
 
 

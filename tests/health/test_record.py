@@ -15,7 +15,10 @@ def increment(**known):
 
 
 class TestPacking:
-    @given(st.lists(NUMBERS, min_size=len(HEADER), max_size=len(HEADER)), st.lists(NUMBERS, min_size=26, max_size=26))
+    @given(
+        st.lists(NUMBERS, min_size=len(HEADER), max_size=len(HEADER)),
+        st.lists(NUMBERS, min_size=sums.COUNT, max_size=sums.COUNT),
+    )
     def test_there_and_back(self, header, vector):
         known = Record(*header, sums=vector)
         assert unpack(pack(known)) == known

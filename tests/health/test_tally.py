@@ -12,14 +12,14 @@ LN2 = math.log(2.0)
 class TestSums:
     def test_each_count_goes_where_it_belongs(self):
         tally = Tally(
-            waited_s=1.5, first_tokens=2, attempts=3, failures=4, ended=5, cut=6, generation_s=7.5, tokens=8, loads=9,
-            load=10.5, load_squared=11.5, wait=12.5, load_wait=13.5,
+            waited_s=1.5, arrived_s=1.25, first_tokens=2, attempts=3, failures=4, ended=5, cut=6, generation_s=7.5,
+            tokens=8, loads=9, load=10.5, load_squared=11.5, wait=12.5, load_wait=13.5,
         )  # fmt: skip
         found = tally.sums(0.1)
         expected = {
-            1.5: (ix.E1, ix.E5, ix.E20, ix.E120), 2: (ix.N1, ix.N5, ix.N20, ix.N120), 3: (ix.A2, ix.A20),
-            4: (ix.F2, ix.F20), 5: (ix.S3, ix.S60), 6: (ix.M3, ix.M60), 7.5: (ix.G,), 8: (ix.K,), 9: (ix.R0,),
-            10.5: (ix.RX,), 11.5: (ix.RXX,), 12.5: (ix.RY,), 13.5: (ix.RXY,), 0.0: (ix.C, ix.C3, ix.W),
+            1.5: (ix.E1, ix.E5, ix.E20, ix.E120), 1.25: (ix.U120,), 2: (ix.N1, ix.N5, ix.N20, ix.N120),
+            3: (ix.A2, ix.A20), 4: (ix.F2, ix.F20), 5: (ix.S3, ix.S60), 6: (ix.M3, ix.M60), 7.5: (ix.G,), 8: (ix.K,),
+            9: (ix.R0,), 10.5: (ix.RX,), 11.5: (ix.RXX,), 12.5: (ix.RY,), 13.5: (ix.RXY,), 0.0: (ix.C, ix.C3, ix.W),
         }  # fmt: skip
         assert sorted(index for places in expected.values() for index in places) == list(range(ix.COUNT))
         for value, places in expected.items():
@@ -36,7 +36,7 @@ class TestSums:
         """Ten requests a second, each of which waits for half a second: five wait, and no queue is to be seen."""
         found = ix.zeros()
         for _ in range(600):
-            tally = Tally(waited_s=0.5, first_tokens=1, attempts=1, area_in_flight=2.0, area_waiting=0.5)
+            tally = Tally(waited_s=0.5, arrived_s=0.5, first_tokens=1, attempts=1, area_in_flight=2.0, area_waiting=0.5)
             found = ix.added(ix.decayed(found, 0.1), tally.sums(0.1, fleet))
         known = estimate(found, prior_of([found]))
         assert known.waiting == pytest.approx(5.0, rel=0.02)

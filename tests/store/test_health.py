@@ -78,7 +78,7 @@ def increment(count=0, **known):
     values = sums.zeros()
     for index in (sums.A2, sums.A20, sums.N1, sums.N5, sums.N20, sums.N120, sums.S3, sums.S60):
         values[index] = float(count)
-    for index in (sums.E1, sums.E5, sums.E20, sums.E120):
+    for index in (sums.E1, sums.E5, sums.E20, sums.E120, sums.U120):
         values[index] = 0.5 * count
     return Increment(values, **known)
 
@@ -135,6 +135,7 @@ def increments(draw):
     values = sums.zeros()
     for indexes, value in (
         ((sums.E1, sums.E5, sums.E20, sums.E120), waited_s),
+        ((sums.U120,), 0.7 * waited_s),
         ((sums.N1, sums.N5, sums.N20, sums.N120), came),
         ((sums.A2, sums.A20), came + failed * 0.973),
         ((sums.F2, sums.F20), failed * 0.973),
@@ -300,7 +301,7 @@ class TestTwin:
 WAITED, FAILED, CUT = (sums.E1, sums.E5, sums.E20, sums.E120), (sums.F2, sums.F20), (sums.M3, sums.M60)
 KINDS = (
     *[((), {})] * 6,
-    ((), {"has_success": False, "tail": 2}),
+    ((), {"has_success": False, "tail": 3}),
     (FAILED, {}),
     (CUT, {}),
     (WAITED, {}),
@@ -372,11 +373,11 @@ class TestStore:
         assert (await merged(store, flush(1, {C: increment(1)}, worker="new"))).records.keys() == {A, B, C}
         await store.set_clock(1001.0 + FORGET_S)
         assert (await merged(store, flush(0))).records.keys() == {C}
-        assert set(await store.client.hkeys(f"fl:1:{{{MODEL}}}:health")) == {b"e:%b" % C.encode(), b"w:new"}
+        assert set(await store.client.hkeys(f"fl:1:{{{MODEL}}}:health2")) == {b"e:%b" % C.encode(), b"w:new"}
 
     async def test_it_does_not_stay_for_ever(self, store):
         await merged(store, flush(1, {A: increment(1)}))
-        assert 86_000 < await store.client.ttl(f"fl:1:{{{MODEL}}}:health") <= 86_400
+        assert 86_000 < await store.client.ttl(f"fl:1:{{{MODEL}}}:health2") <= 86_400
 
     async def test_a_probe_is_granted_once(self, store):
         await merged(store, flush(1, {A: increment(tail=5)}))
@@ -411,7 +412,7 @@ class TestStore:
 
     @pytest.mark.parametrize("kept", [{"e:a:x/y": "junk"}, {"w:worker": ""}])
     async def test_what_nobody_can_read_is_an_answer_too(self, store, kept):
-        await store.client.hset("fl:1:{x/y}:health", mapping=kept)
+        await store.client.hset("fl:1:{x/y}:health2", mapping=kept)
         broken, well = await store.merge([flush(0, group="x/y"), flush(0)])
         assert isinstance(broken, StoreAway)
         assert isinstance(well, Snapshot)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fairlead.health.record import Record, State, Why
-from fairlead.health.sums import A2, A20, E1, E5, E20, E120, F2, F20, LN2, M3, N1, N5, N20, N120, S3
+from fairlead.health.sums import A2, A20, E1, E5, E20, E120, F2, F20, LN2, M3, M60, N1, N5, N20, N120, S3, U120, G, K
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class BreakerLimits:
     broken_off_share: float = 0.3
     slow_factor: float = 3.0
     """Ejected when first tokens come significantly slower than this many times the usual."""
+    usual_count: float = 10.0
+    """The usual is that of the first tokens that came, beside so many that took as long as all have waited: the very
+    first to come are the fast ones."""
     slow_expected: float = 3.0
     """So many first tokens must have been due even at that pace."""
     slow_deviance: float = 9.0
@@ -52,11 +55,15 @@ class BreakerLimits:
     keep_errors: float = 0.2
     """Part of the errors that is remembered after a recovery."""
     keep_latency: float = 0.02
-    """Part of the short windows' first-token times that is remembered then."""
+    """Part of the short windows' first-token times, and of the output speeds, that is remembered then."""
     cool_growth: float = 60.0
     """A cool-down that grows becomes at most so many times as long: a minute after a rate limit, and for an account an
     hour, so that a mended one is found again within it."""
 
+
+ERRORS = (F2, F20, M3, M60)
+"""Forgotten after a recovery: not the attempts themselves, or the share of failures would stay what it was."""
+LATENCIES = (E1, E5, E20, N1, N5, N20, G, K)
 
 CAP_START = 0.92
 """Part of the rate at which a provider limited us that is sent from then on (CUBIC starts again from 0.7 to 0.9)."""
@@ -89,11 +96,8 @@ def why_eject(record: Record, others: Iterable[Record], limits: BreakerLimits, *
 
 def _is_slow(s: list[float], healthy: list[Record], limits: BreakerLimits) -> bool:
     """Whether first tokens come significantly later than `slow_factor` × the usual, while another is faster."""
-    if s[N120] < 1.0:
-        return False
-    usual = s[E120] / s[N120]
-    paces = [other.sums[E120] / other.sums[N120] for other in healthy if other.sums[N120] >= 1.0]
-    fastest = min((pace for pace in paces if pace > 0.0), default=0.0)
+    usual = _usual_s(s, limits)
+    fastest = min((pace for other in healthy if (pace := _usual_s(other.sums, limits)) > 0.0), default=0.0)
     if usual <= 0.0 or fastest <= 0.0:
         return False
     for waited, came in ((s[E1], s[N1]), (s[E5], s[N5]), (s[E20], s[N20])):
@@ -103,6 +107,13 @@ def _is_slow(s: list[float], healthy: list[Record], limits: BreakerLimits) -> bo
         if deviance(expected, came) > limits.slow_deviance * limits.variation:
             return True
     return False
+
+
+def _usual_s(s: list[float], limits: BreakerLimits) -> float:
+    """Return the first-token time that is usual here, 0 if none has come yet."""
+    if s[N120] < 1.0:
+        return 0.0
+    return (s[U120] + limits.usual_count * s[E120] / s[N120]) / (s[N120] + limits.usual_count)
 
 
 def deviance(expected: float, came: float) -> float:
@@ -165,10 +176,11 @@ def recover(record: Record, now: float, limits: BreakerLimits) -> None:
     record.epoch += 1.0
     record.failures_in_row = 0.0
     record.good_at = now
-    for index in (A2, A20, F2, F20, S3, M3):
+    for index in ERRORS:
         record.sums[index] *= limits.keep_errors
-    for index in (E1, E5, E20, N1, N5, N20):
+    for index in LATENCIES:
         record.sums[index] *= limits.keep_latency
+    record.sums[E120] = record.sums[U120]
 
 
 def cool(record: Record, now: float, seconds: float, why: int, limits: BreakerLimits, *, does_grow: bool) -> bool:

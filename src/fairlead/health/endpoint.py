@@ -138,11 +138,13 @@ class EndpointHealth:
     def _learn_first_token(self, attempt: Attempt, waited_s: float, ln_wait: float) -> None:
         known = self.estimate
         self.tally.regress(attempt.load, ln_wait)
-        waited_s -= attempt.booked_s
+        booked_s = min(attempt.booked_s, waited_s)
+        waited_s -= booked_s
         if known.elasticity > 0.0:  # as it would have been at the load that the estimate is of
             factor = (math.exp(attempt.load) / known.reference_load) ** known.elasticity
             waited_s /= min(max(factor, 0.5), 2.0)
-        self.tally.waited_s += max(waited_s, 0.0)
+        self.tally.waited_s += waited_s
+        self.tally.arrived_s += waited_s + booked_s
         self.tally.first_tokens += 1
 
     def end(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
@@ -193,7 +195,7 @@ class EndpointHealth:
         the first token cannot be seen; it is what the generation at the known speed leaves.
         """
         if attempt.is_stream:
-            if tokens >= 8:  # of fewer the scatter says more than the speed
+            if tokens >= 8 and not self._was_out_during(attempt):  # of fewer the scatter says more than the speed
                 generation_s = max(ended_at - first_token_at, 1e-6)
                 self.tally.generation_s += generation_s
                 self.tally.tokens += tokens - 1
@@ -207,6 +209,10 @@ class EndpointHealth:
                 self.tally.generation_s += took_s - first_token_s
                 self.tally.tokens += tokens
         self.unsent = True
+
+    def _was_out_during(self, attempt: Attempt) -> bool:
+        """Whether it was ejected since the attempt began, which may have stood still then."""
+        return self.record is not None and attempt.begun_at < self.record.last_ejected_at + self.offset
 
     def succeed(self) -> None:
         """Of an account: an attempt with its key went well, so that its next cool-down begins anew."""
@@ -286,12 +292,14 @@ class EndpointHealth:
             return
         is_slow = self.record is not None and self.record.why == Why.SLOW
         for attempt in list(self.waiting):
-            patience_s = max(PROBE_PATIENCE * self.estimate.usual_s, PROBE_PATIENCE_S)
+            usual_s = self.estimate.usual_s if attempt.is_stream else self._usual_whole_s
+            patience_s = max(PROBE_PATIENCE * usual_s, PROBE_PATIENCE_S)
             if not attempt.probe_epoch:
-                patience_s = EVACUATE * self.estimate.usual_s if is_slow else math.inf
+                patience_s = EVACUATE * usual_s if is_slow else math.inf
             if attempt.leave is not None and now - attempt.begun_at > patience_s:
-                leave, attempt.leave = attempt.leave, None
-                leave()
+                attempt.leave()  # which the retry budget may not pay for: then it is asked again
+                if attempt.has_left:
+                    attempt.leave = None
 
     # -- the fleet -----------------------------------------------------------------------------------------------
 
@@ -322,9 +330,8 @@ class EndpointHealth:
         return news
 
     def _count_overdue(self, now: float) -> None:
-        known = self.estimate
-        stream_s = OVERDUE * known.usual_s
-        whole_s = OVERDUE_WHOLE * (known.usual_s + 400.0 * known.token_s)
+        stream_s = OVERDUE * self.estimate.usual_s
+        whole_s = OVERDUE_WHOLE * self._usual_whole_s
         for attempt in self.waiting:
             waited_s = now - attempt.begun_at
             if waited_s < stream_s:
@@ -332,6 +339,11 @@ class EndpointHealth:
             if attempt.is_stream or waited_s >= whole_s:
                 self.tally.waited_s += max(0.0, waited_s - attempt.booked_s)
                 attempt.booked_s = waited_s
+
+    @property
+    def _usual_whole_s(self) -> float:
+        """How long a long reply in one piece usually takes."""
+        return self.estimate.usual_s + 400.0 * self.estimate.token_s
 
     def take_buckets(self) -> Mapping[int, int]:
         """Hand over what has been counted for the percentiles."""

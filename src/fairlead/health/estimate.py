@@ -49,7 +49,7 @@ class Estimate:
 
     first_token_s: float = PRIOR_FIRST_TOKEN_S
     usual_s: float = PRIOR_FIRST_TOKEN_S
-    """First token over the longest window."""
+    """Of the first tokens that came, over the longest window: what an outage leaves as it is."""
     token_s: float = PRIOR_TOKEN_S
     """From one output token to the next."""
     failure: float = 0.005
@@ -88,8 +88,8 @@ def prior_of(all_sums: Iterable[Sequence[float]]) -> Prior:
 
 def estimate(s: Sequence[float], prior: Prior) -> Estimate:
     """Estimate from an endpoint's sums, decayed to now."""
-    usual_s = (_PRIOR_COUNT * prior.first_token_s + s[ix.E120]) / (_PRIOR_COUNT + s[ix.N120])
-    first_token_s = _recent(s, usual_s)
+    usual_s = (_PRIOR_COUNT * prior.first_token_s + s[ix.U120]) / (_PRIOR_COUNT + s[ix.N120])
+    first_token_s = _recent(s, prior)
     failure, cut = _failure(s), _cut(s)
     elasticity, reference_load = _elasticity(s)
     mean_in_flight = s[ix.C3] * ix.LN2 / 3.0
@@ -113,14 +113,14 @@ def estimate(s: Sequence[float], prior: Prior) -> Estimate:
     )
 
 
-def _recent(s: Sequence[float], usual_s: float) -> float:
+def _recent(s: Sequence[float], prior: Prior) -> float:
     """Return the first-token time over the shortest window that differs significantly from the next longer one."""
-    t = usual_s
+    longest_s = t = (_PRIOR_COUNT * prior.first_token_s + s[ix.E120]) / (_PRIOR_COUNT + s[ix.N120])
     for waited, came in ((s[ix.E20], s[ix.N20]), (s[ix.E5], s[ix.N5]), (s[ix.E1], s[ix.N1])):
         expected = waited / t
         if expected > 1e-9 and deviance(expected, came) > _SIGNIFICANT * _VARIATION:
             t = (_PRIOR_COUNT * t + waited) / (_PRIOR_COUNT + came)
-    excess = t - _PEAK_FROM * usual_s
+    excess = t - _PEAK_FROM * longest_s
     return t + _PEAK_WEIGHT * excess if excess > 0.0 else t
 
 

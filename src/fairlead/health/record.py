@@ -81,6 +81,8 @@ HEADER = (
     "cool_until", "cool_why", "cool_level", "cap_rate", "cap_at", "good_at", "last_ejected_at", "last_why",
 )  # fmt: skip
 HEADER_COUNT = len(HEADER)
+LAYOUT = 2
+"""Grows with every change of what is packed, so that workers of two versions keep apart."""
 _PACKED = struct.Struct(f"<{HEADER_COUNT + sums.COUNT}d")
 
 

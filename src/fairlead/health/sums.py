@@ -8,6 +8,7 @@ order, and nothing has to be renormalised, ever. Source: routing-reference, sect
 | index        | sum of                                              | half-lives, seconds |
 |--------------|-----------------------------------------------------|---------------------|
 | E1 … E120    | seconds waited for first tokens, overdue waits too  | 1, 5, 20, 120       |
+| U120         | the same, for first tokens that came                | 120                 |
 | N1 … N120    | first tokens                                        | 1, 5, 20, 120       |
 | A2, A20      | attempts that showed whether the endpoint works     | 2, 20               |
 | F2, F20      | those that failed before the first token            | 2, 20               |
@@ -22,10 +23,12 @@ order, and nothing has to be renormalised, ever. Source: routing-reference, sect
 import math
 from collections.abc import Sequence
 
-E1, E5, E20, E120, N1, N5, N20, N120, A2, A20, F2, F20, S3, S60, M3, M60 = range(16)
-G, K, C, C3, W, R0, RX, RXX, RY, RXY = range(16, 26)
+E1, E5, E20, E120, U120, N1, N5, N20, N120, A2, A20, F2, F20, S3, S60, M3, M60 = range(17)
+G, K, C, C3, W, R0, RX, RXX, RY, RXY = range(17, 27)
 
-HALF_LIVES_S = (1, 5, 20, 120, 1, 5, 20, 120, 2, 20, 2, 20, 3, 60, 3, 60, 30, 30, 0.5, 3, 0.4, 120, 120, 120, 120, 120)
+HALF_LIVES_S = (
+    1, 5, 20, 120, 120, 1, 5, 20, 120, 2, 20, 2, 20, 3, 60, 3, 60, 30, 30, 0.5, 3, 0.4, 120, 120, 120, 120, 120,
+)  # fmt: skip
 """Of each sum, by its index."""
 COUNT = len(HALF_LIVES_S)
 

@@ -15,6 +15,9 @@ class Tally:
     """Counts, and seconds × requests. `area_…` are integrals over the tick, but for rounding not negative."""
 
     waited_s: float = 0.0
+    """As it passes, where a wait is overdue."""
+    arrived_s: float = 0.0
+    """The same when the first token has come: who waits in an outage says nothing of what is usual."""
     first_tokens: int = 0
     attempts: int = 0
     failures: int = 0
@@ -45,7 +48,7 @@ class Tally:
         since it is compared with the first tokens, of which it sees only its own.
         """
         found = [
-            self.waited_s, self.waited_s, self.waited_s, self.waited_s,
+            self.waited_s, self.waited_s, self.waited_s, self.waited_s, self.arrived_s,
             self.first_tokens, self.first_tokens, self.first_tokens, self.first_tokens,
             self.attempts, self.attempts, self.failures, self.failures,
             self.ended, self.ended, self.cut, self.cut,

@@ -62,10 +62,14 @@ local function deviance(expected, came)
     return 4 * (expected - came + surplus)
 end
 
+local function usual_s(r)
+    if r[K.N120] < 1 then return 0 end
+    return (r[K.U120] + K.USUAL_COUNT * r[K.E120] / r[K.N120]) / (r[K.N120] + K.USUAL_COUNT)
+end
+
 local function is_slow(r, fastest)
-    if r[K.N120] < 1 or not fastest then return false end
-    local usual = r[K.E120] / r[K.N120]
-    if usual <= 0 then return false end
+    local usual = usual_s(r)
+    if usual <= 0 or not fastest then return false end
     for _, window in ipairs({{r[K.E1], r[K.N1]}, {r[K.E5], r[K.N5]}, {r[K.E20], r[K.N20]}}) do
         local waited, came = window[1], window[2]
         local expected = waited / (K.SLOW_FACTOR * usual)
@@ -89,10 +93,8 @@ local function why_eject(endpoint, r, is_suspect)
             others = others + 1
             if other[K.STATE] == K.HEALTHY then
                 healthy = healthy + 1
-                if other[K.N120] >= 1 then
-                    local usual = other[K.E120] / other[K.N120]
-                    if usual > 0 and (not fastest or usual < fastest) then fastest = usual end
-                end
+                local usual = usual_s(other)
+                if usual > 0 and (not fastest or usual < fastest) then fastest = usual end
             elseif other[K.WHY] == K.BY_SLOWNESS then
                 slow = slow + 1
             end
@@ -189,8 +191,9 @@ if ARGV[1] == 'probe' then
     decay(r)
     if result == 'ok' then
         r[K.STATE], r[K.WHY], r[K.EPOCH], r[K.FAILURES_IN_ROW], r[K.GOOD_AT] = K.HEALTHY, K.NOTHING, r[K.EPOCH] + 1, 0, now
-        for _, i in ipairs({K.A2, K.A20, K.F2, K.F20, K.S3, K.M3}) do r[i] = r[i] * K.KEEP_ERRORS end
-        for _, i in ipairs({K.E1, K.E5, K.E20, K.N1, K.N5, K.N20}) do r[i] = r[i] * K.KEEP_LATENCY end
+        for _, i in ipairs(K.ERRORS) do r[i] = r[i] * K.KEEP_ERRORS end
+        for _, i in ipairs(K.LATENCIES) do r[i] = r[i] * K.KEEP_LATENCY end
+        r[K.E120] = r[K.U120]
         publish(endpoint, 'recovered', 0, K.NOTHING, r[K.EPOCH])
     elseif result == 'failed' then
         eject(endpoint, r, K.BY_PROBE, jitter)

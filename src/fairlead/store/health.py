@@ -1,6 +1,6 @@
 """What the fleet knows of its endpoints, in Redis.
 
-    fl:1:{<group>}:health   hash: e:<endpoint> → packed record, w:<worker> → packed number and time of its last flush
+    fl:1:{<group>}:health2  hash: e:<endpoint> → packed record, w:<worker> → packed number and time of its last flush
     fl:1:health:changes     channel: [group, endpoint, kind, seconds, why, epoch], JSON
 
 All records of a group are in one hash, so that one script sees them together and a Cluster keeps them in one slot.
@@ -53,7 +53,13 @@ def script(limits: BreakerLimits) -> str:
     constants |= {name.upper(): n for n, name in enumerate(record.HEADER, 1)}
     constants |= {
         name: getattr(sums, name) + record.HEADER_COUNT + 1
-        for name in ("E1", "E5", "E20", "E120", "N1", "N5", "N20", "N120", "A2", "A20", "F2", "F20", "S3", "M3")
+        for name in (
+            "E1", "E5", "E20", "E120", "U120", "N1", "N5", "N20", "N120", "A2", "A20", "F2", "F20", "S3", "M3",
+        )
+    }  # fmt: skip
+    constants |= {
+        name: "{" + ", ".join(str(index + record.HEADER_COUNT + 1) for index in getattr(breaker, name)) + "}"
+        for name in ("ERRORS", "LATENCIES")
     }
     constants |= {
         "SUM_COUNT": sums.COUNT, "HEADER_COUNT": record.HEADER_COUNT, "NEWS_COUNT": record.INCREMENT_HEADER,
@@ -92,7 +98,7 @@ class HealthStore:
 
 
 def _key(group: str) -> str:
-    return f"{PREFIX}{{{group}}}:health"
+    return f"{PREFIX}{{{group}}}:health{record.LAYOUT}"
 
 
 def _merge_call(flush: Flush) -> tuple[str, list[bytes | str]]:
