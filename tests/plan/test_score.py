@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairlead.health.endpoint import Attempt, EndpointHealth
 from fairlead.health.estimate import Estimate
-from fairlead.plan.score import Ask, Crowd, Weights, expected_s, score
+from fairlead.plan.score import Ask, Crowd, Terms, Weights, expected_s, score
 
 CALM = Crowd(echo=1.0, slack=2.0, waiting_slack=2.0)
 SURE = Weights(sigma=0.0)
@@ -25,7 +25,7 @@ def health(begun=0, sent=0, **known):
 
 
 def terms(found=None, seconds=0.5, *, price=1.0, weight=1.0, gamma=0.0, crowd=CALM, weights=SURE, seed=1):
-    return score(found or health(), seconds, price, weight, gamma, crowd, weights, random.Random(seed))
+    return Terms(*score(found or health(), seconds, price, weight, gamma, crowd, weights, random.Random(seed)))
 
 
 def load(found, **given):
@@ -120,7 +120,7 @@ class TestDraw:
     def draws(self, weights, **known):
         rng = random.Random(3)
         found = health(**known)
-        return [score(found, 0.5, 1.0, 1.0, 0.0, CALM, weights, rng).draw for _ in range(ROUNDS)]
+        return [Terms(*score(found, 0.5, 1.0, 1.0, 0.0, CALM, weights, rng)).draw for _ in range(ROUNDS)]
 
     def test_it_is_gumbel_of_a_width_that_theta_says(self):
         """Mean and deviation of -g/θ: -0.5772/θ and π/(√6·θ)."""

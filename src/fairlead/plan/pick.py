@@ -23,7 +23,7 @@ from fairlead.plan.score import (
 
 _MIX = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
-_SCORE = attrgetter("terms.score")
+_SCORE = attrgetter("scored")
 
 
 @dataclass(slots=True)
@@ -32,10 +32,14 @@ class Candidate:
 
     endpoint: Endpoint
     health: EndpointHealth
-    terms: Terms | None = None
-    """Of its score; None where there was nothing to choose."""
+    scored: tuple[float, float, float, float, float, float] | None = None
     note: str = ""
     """Why it comes first, if not for its score: `probe`, `look`."""
+
+    @property
+    def terms(self) -> Terms | None:
+        """Of its score; None where there was nothing to choose."""
+        return None if self.scored is None else Terms(*self.scored)
 
 
 @dataclass(slots=True)
@@ -107,7 +111,7 @@ def order(
         if seconds < best_s:
             best_s = seconds
         weight = candidate.endpoint.provider.weight
-        candidate.terms = score(candidate.health, seconds, price, weight, ask.gamma, crowd, weights, rng)
+        candidate.scored = score(candidate.health, seconds, price, weight, ask.gamma, crowd, weights, rng)
     found.sort(key=_SCORE)
     for candidate in found:
         if candidate.health.probe_epoch:
@@ -124,14 +128,15 @@ def _first(candidate: Candidate, note: str, found: list[Candidate]) -> list[Cand
 
 def _crowd(found: Sequence[Candidate], group: GroupHealth) -> Crowd:
     in_flight = waiting = 0.0
-    started = 0
+    has_started = False
     for candidate in found:
         health = candidate.health
-        in_flight += health.estimate.in_flight
-        waiting += health.estimate.waiting
-        started += health.started
-    echo = 1.0 + (2.0 * min(1.0, started) if group.fleet > 1 else 0.0)
-    return Crowd(echo, max(2.0, 0.06 * in_flight), max(2.0, 0.05 * waiting))
+        known = health.estimate
+        in_flight += known.in_flight
+        waiting += known.waiting
+        if health.started:
+            has_started = True
+    return Crowd(3.0 if has_started and group.fleet > 1 else 1.0, max(2.0, 0.06 * in_flight), max(2.0, 0.05 * waiting))
 
 
 def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:

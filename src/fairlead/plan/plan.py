@@ -55,8 +55,7 @@ class Planner:
         skipped: list[tuple[Endpoint, str]] = []
         for endpoint in endpoints:
             health = self.board.of(endpoint.id, now)
-            reason = self._closed(endpoint, health)
-            if reason is not None:
+            if (reason := self._closed(endpoint, health)) is not None:
                 skipped.append((endpoint, reason))
             elif health.is_out(now):
                 unwell.append(Candidate(endpoint, health))
@@ -87,10 +86,11 @@ class Planner:
         provider = endpoint.provider
         if provider.weight <= 0:
             return "weight 0: the operator has drained it"
-        limit = provider.max_concurrency
+        if (limit := provider.max_concurrency) is None:
+            return None
         # One at least, and else not more than its share, so that the workers together stay within it. The tiny part is
         # for 1/3 and its like.
-        if limit is not None and health.in_flight and health.in_flight + 1 > limit * self.worker_share + 1e-6:
+        if health.in_flight and health.in_flight + 1 > limit * self.worker_share + 1e-6:
             return f"at its limit of {limit} requests at once"
         return None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import log
 from random import Random
 from statistics import NormalDist
+from typing import NamedTuple
 
 from fairlead.health.endpoint import EndpointHealth
 
@@ -67,17 +68,16 @@ _NORMAL = [NormalDist().inv_cdf((i + 0.5) / _TABLE) for i in range(_TABLE)]
 _GUMBEL = [-log(-log((i + 0.5) / _TABLE)) for i in range(_TABLE)]
 
 
-@dataclass(slots=True)
-class Terms:
+class Terms(NamedTuple):
     """The parts of one candidate's score, in the order of the formula; the sum is the score. For the explanation."""
 
+    score: float
     seconds: float
     """J, before logarithm."""
     price: float
     weight: float
     load: float
     draw: float
-    score: float
 
 
 def expected_s(health: EndpointHealth, ask: Ask) -> float:
@@ -95,8 +95,8 @@ def score(
     crowd: "Crowd",
     weights: Weights,
     rng: Random,
-) -> Terms:
-    """Score a candidate, in one piece: this runs for every candidate of every request.
+) -> tuple[float, float, float, float, float, float]:
+    """Score a candidate, in one piece: this runs for every candidate of every request. Returns what makes its Terms.
 
     `seconds` is J, `price` this request's in any unit, `weight` the operator's; all are > 0.
     """
@@ -121,7 +121,7 @@ def score(
         weights.sigma * known.doubt * _NORMAL[bits & 4095]
         - (1.0 + 3.0 * elasticity) / weights.theta * _GUMBEL[bits >> 12]
     )
-    return Terms(seconds, price_term, weight_term, load, draw, log(seconds) + price_term + weight_term + load + draw)
+    return log(seconds) + price_term + weight_term + load + draw, seconds, price_term, weight_term, load, draw
 
 
 @dataclass(slots=True)
