@@ -6,7 +6,7 @@ Tests share them. One that kills, freezes or rearranges ends with `heal`; what w
 from redis.crc import key_slot
 
 from harness.process import until
-from harness.valkey import SentinelProcess, Valkey, free_port
+from harness.valkey import SentinelProcess, Valkey, free_cluster_port, free_port
 
 SLOTS = 16384
 
@@ -67,14 +67,14 @@ class Cluster:
         for n, node in enumerate(self.nodes):
             node.start()
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
-            node.ask("CLUSTER", "ADDSLOTSRANGE", -(-SLOTS * n // 3), -(-SLOTS * (n + 1) // 3) - 1)
+            node.ask("CLUSTER", "ADDSLOTS", *range(-(-SLOTS * n // 3), -(-SLOTS * (n + 1) // 3)))
             self._introduce(node)
         self.heal()
         return self
 
     def _introduce(self, node):
         first = self.nodes[0]
-        node.ask("CLUSTER", "MEET", "127.0.0.1", first.port, first.settings["cluster_port"])
+        node.ask("CLUSTER", "MEET", "127.0.0.1", first.port)
 
     def node_of(self, key):
         return self.nodes[key_slot(key.encode()) * 3 // SLOTS]
@@ -113,8 +113,7 @@ class Cluster:
 
 def _node():
     return Valkey(
-        port=free_port(),
-        cluster_port=free_port(),
+        port=free_cluster_port(),
         cluster_enabled="yes",
         cluster_require_full_coverage="no",
         repl_diskless_sync_delay=0,

@@ -1,5 +1,6 @@
 """A real Valkey (or Redis), empty, without persistence, for as long as a test needs it."""
 
+import contextlib
 import shutil
 import signal
 import socket
@@ -94,16 +95,25 @@ class SentinelProcess(Valkey):
         return self
 
 
-def free_port():
-    """A port of loopback for what cannot listen on port 0.
+def free_port(port=0):
+    """A port of loopback (this one if it is free) for what cannot listen on port 0.
 
     A connection in TIME_WAIT holds it: the kernel gives it to nobody, and a server that asks for it by number has it.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # whoever comes after us does so as well
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", port))
         listener.listen()
         with socket.create_connection(listener.getsockname()) as caller:
             listener.accept()[0].close()  # who closes first is the one that waits
             caller.recv(1)
         return listener.getsockname()[1]
+
+
+def free_cluster_port():
+    """One for a node of a cluster, which talks with the others 10 000 further on (before Redis 7 always)."""
+    while True:
+        with contextlib.suppress(OSError, OverflowError):
+            port = free_port()
+            free_port(port + 10_000)
+            return port

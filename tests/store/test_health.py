@@ -26,6 +26,7 @@ from fairlead.store import server
 from fairlead.store.health import CHANGES, FORGET_S, RETRY_S, HealthStore, HealthSync, StoreAway, script
 from fairlead.store.redis import connect
 from fairlead.tasks import Tasks
+from harness.still import StillClock, still
 from harness.valkey import Valkey
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
@@ -38,38 +39,17 @@ FAILURE = Outcome(Verdict.TRANSIENT, 500)
 NEVER = 1e9
 
 
-class StillStore(HealthStore):
-    """Its clock stands at `now` until that is set again; the script is the product's but for where it reads it."""
-
-    def __init__(self, client, limits=LIMITS):
-        super().__init__(client, limits)
-        reads = "redis.call('TIME')"
-        assert self._script.count(reads) == 1
-        self._script = self._script.replace(reads, "redis.call('LRANGE', 'test:clock', 0, 1)")
-        self.client = client
-
-    async def set_clock(self, now):
-        """Return what the script makes of it."""
-        seconds, micros = divmod(round(now * 1e6), 1_000_000)
-        async with self.client.pipeline(transaction=True) as pipeline:
-            await pipeline.delete("test:clock").rpush("test:clock", seconds, micros).execute()
-        return seconds + micros / 1e6
+class StillStore(StillClock, HealthStore):
+    pass
 
 
-@contextlib.asynccontextmanager
-async def still_store(url, limits=LIMITS):
-    client = connect(url)
-    await client.flushdb()
-    try:
-        yield StillStore(client, limits)
-    finally:
-        await client.aclose()
+def still_store(url, limits=LIMITS):
+    return still(StillStore, url, limits)
 
 
 @pytest.fixture
 async def store(redis_url):
     async with still_store(redis_url) as store:
-        await store.set_clock(1000.0)
         yield store
 
 
@@ -711,8 +691,8 @@ class TestLosses:
             asyncio.run(self.lose(redis_url, monkeypatch, steps))
 
     async def lose(self, redis_url, monkeypatch, steps):
-        async with still_store(redis_url) as still:
-            fleet = Fleet(Lossy(still.client), monkeypatch, 3, LIMITS)
+        async with still(Lossy, redis_url, LIMITS) as lossy:
+            fleet = Fleet(lossy, monkeypatch, 3, LIMITS)
             await fleet.wait(0.0)
             begun = failed = 0
             for n, deed in [(0, "serve"), *steps, *((n, "") for n in (0, 1, 2) * 3)]:

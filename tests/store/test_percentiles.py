@@ -5,7 +5,6 @@ clock is replaced.
 """
 
 import asyncio
-import contextlib
 import math
 import random
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from fairlead.store.health import StoreAway
 from fairlead.store.percentiles import FORGET_S, NEGLIGIBLE, PercentileStore, PercentileSync
 from fairlead.store.redis import connect
 from fairlead.tasks import Tasks
+from harness.still import StillClock, still
 from harness.valkey import Valkey
 
 pytestmark = pytest.mark.anyio
@@ -35,31 +35,12 @@ KEY = f"fl:1:{{{MODEL}}}:percentiles"
 PRECISION = 0.049
 
 
-class StillStore(PercentileStore):
-    """Its clock stands at `now` until that is set again; the script is the product's but for where it reads it."""
-
-    def __init__(self, client):
-        super().__init__(client)
-        reads = "redis.call('TIME')"
-        assert self._script.count(reads) == 1
-        self._script = self._script.replace(reads, "redis.call('LRANGE', 'test:clock', 0, 1)")
-        self.client = client
-
-    async def set_clock(self, now):
-        """Return what the script makes of it."""
-        seconds, micros = divmod(round(now * 1e6), 1_000_000)
-        async with self.client.pipeline(transaction=True) as pipeline:
-            await pipeline.delete("test:clock").rpush("test:clock", seconds, micros).execute()
-        return seconds + micros / 1e6
+class StillStore(StillClock, PercentileStore):
+    pass
 
 
-@contextlib.asynccontextmanager
-async def still_store(url):
-    async with contextlib.aclosing(connect(url)) as client:  # also when a test fails: uvloop waits for what is open
-        await client.flushdb()
-        store = StillStore(client)
-        await store.set_clock(1000.0)
-        yield store
+def still_store(url):
+    return still(StillStore, url)
 
 
 @pytest.fixture

