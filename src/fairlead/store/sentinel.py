@@ -60,7 +60,7 @@ class _Connection(SentinelManagedConnection):
             if "-READONLY " not in str(error):
                 raise
             # So says Redis 6.2 of a script, on a master that has been demoted. Of a command the library knows it.
-            await self.disconnect()  # type: ignore[no-untyped-call]
+            await self.disconnect()
             raise RedisConnectionError("the former master takes no more writes") from error
 
 
