@@ -116,3 +116,24 @@ async def test_to_close_nothing_is_no_trouble():
     tasks = Tasks(Reports())
     await tasks.close()
     await tasks.close()
+
+
+async def test_a_cancellation_that_was_lost_is_made_again(monkeypatch):
+    """As `asyncio.wait_for` of Python 3.11 loses one."""
+    monkeypatch.setattr("fairlead.tasks.AGAIN_S", 0.001)
+    tasks = Tasks(lambda name, error: None)
+    started, lost = asyncio.Event(), []
+
+    async def deaf():
+        while len(lost) < 2:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost.append(1)
+
+    tasks.start("deaf", deaf())
+    await started.wait()
+    async with asyncio.timeout(5):
+        await tasks.close()
+    assert len(lost) == 2

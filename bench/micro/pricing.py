@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.micro.timing import Case
 from fairlead.catalog.model import Price, Tier
-from fairlead.catalog.pricing import Usage, cost_usd_nanos
+from fairlead.catalog.pricing import Usage, bill_of, cost_usd_nanos
 
 
 def cases() -> Sequence[Case]:
@@ -17,4 +17,5 @@ def cases() -> Sequence[Case]:
         Case("empty call, part of every figure", lambda: None),
         Case("cost, one price", lambda: cost_usd_nanos(flat, usage)),
         Case("cost, two tiers", lambda: cost_usd_nanos(tiered, usage)),
+        Case("bill", lambda: bill_of(flat, usage)),
     ]

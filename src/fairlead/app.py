@@ -8,26 +8,40 @@ import random
 import secrets
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, replace
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from fairlead import clock
 from fairlead.access import keys as access_keys
 from fairlead.access.keys import ApiKey
+from fairlead.access.spend import Budgets, SpendAlert
+from fairlead.access.usd import usd_nanos
+from fairlead.access.windows import Spent
 from fairlead.admin.api import admin_routes
+from fairlead.admin.consent import consent_routes
+from fairlead.admin.credits import credit_routes, top_up_routes
 from fairlead.admin.door import Door
 from fairlead.admin.events import Feed, why_text
 from fairlead.admin.fleet import Fleet
+from fairlead.admin.keys import management_routes
+from fairlead.admin.management import ManagementDoor
+from fairlead.admin.oauth import oauth_routes
+from fairlead.admin.usage import activity_routes
 from fairlead.catalog.load import builtin
 from fairlead.catalog.model import Provider
 from fairlead.catalog.overrides import Overrides, parse_overrides
 from fairlead.catalog.providers import BY_SLUG
 from fairlead.config import Settings, is_loopback, refuse_open_listener
 from fairlead.edge.asgi import BASES, App
+from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
+from fairlead.edge.generations import generation_routes
 from fairlead.edge.inference import ChatCompletions
+from fairlead.edge.key import key_routes
 from fairlead.edge.limits import Limits
 from fairlead.edge.models import model_routes
 from fairlead.edge.protocol import guarded_protocol
@@ -42,14 +56,21 @@ from fairlead.plan.plan import Planner
 from fairlead.refresh import CatalogRefresh, Source
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.hedge import Hedging
-from fairlead.relay.settle import settle
+from fairlead.relay.settle import charge_estimate, settle
+from fairlead.store.credits import CreditStore
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.store.health import HealthStore, HealthSync
 from fairlead.store.keys import KeyRing, KeyStore
+from fairlead.store.ledger import LedgerStore
+from fairlead.store.money import MoneyStore
+from fairlead.store.oauth import CodeStore
 from fairlead.store.percentiles import PercentileStore, PercentileSync
 from fairlead.store.redis import connect
+from fairlead.store.till import Hold, Till
+from fairlead.store.unsettled import Unsettled
 from fairlead.supervisor.worker import WorkerStart
 from fairlead.tasks import Tasks
+from fairlead.telemetry.generation import Generation, generation_of
 from fairlead.telemetry.log import Logger, RequestLog, make_logger
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
@@ -57,6 +78,7 @@ from fairlead.upstream.connect import tls_context
 from fairlead.upstream.dispatch import ProxyRule, dispatches
 from fairlead.upstream.origin import parse_proxy
 from fairlead.upstream.pool import PoolLimits
+from fairlead.upstream.webhook import Webhook
 
 FLUSH_S = 0.1
 """How often what has been collected is written. A power cut loses at most this much of the request log."""
@@ -85,7 +107,10 @@ class Worker:
             ),
         )
         self._redis = connect(redis_url)
-        self._keys = KeyRing(KeyStore(self._redis), fixed_keys(settings, demo))
+        self._key_store = KeyStore(self._redis)
+        self._keys = KeyRing(self._key_store, fixed_keys(settings, demo))
+        self._ledger = LedgerStore(self._redis)
+        self._credits = CreditStore(self._redis)
         limits = BreakerLimits(
             min_s=settings.probe_min_s,
             max_s=settings.probe_max_s,
@@ -103,6 +128,18 @@ class Worker:
         self._percentiles = Percentiles(self._board, worker)
         percentile_store = PercentileStore(self._redis)
         self._percentile_sync = PercentileSync(self._percentiles, percentile_store)
+        url, secret = settings.alert_webhook_url, settings.alert_webhook_secret
+        self._webhook = Webhook(url.reveal(), secret.reveal() if secret else None, tls, log.warning) if url else None
+        self._till = Till(
+            MoneyStore(self._redis),
+            worker,
+            budgets_of(settings),
+            workers=settings.workers,
+            ledger_days=settings.ledger_days,
+            under_way=self._under_way,
+            alert=self._alert,
+            disk=Unsettled(settings.data_dir, worker),
+        )
         self._fleet = Fleet(
             self._board, health_store, self._percentiles, percentile_store, lambda: self._relay.routes.catalog
         )
@@ -126,17 +163,44 @@ class Worker:
         self.app = self._app()
 
     def _app(self) -> App:
-        chat = ChatCompletions(
-            self._relay, self._keys, self.drain, self._settings.max_body_bytes, self._keep, self._report
+        brake = Brake(self._settings.trusted_proxies)
+        self._chat = ChatCompletions(
+            self._relay,
+            self._keys,
+            self._till,
+            brake,
+            self.drain,
+            self._settings.max_body_bytes,
+            self._keep,
+            self._report,
         )
-        hot = {f"{base}/chat/completions": chat for base in BASES}
-        routes = [route for base in BASES for route in model_routes(base, lambda: self._relay.routes.catalog)]
-        return App(hot, [*status_routes(self.drain, self._details), *self._admin(), *routes], self._lifespan)
-
-    def _admin(self) -> list[Route]:
+        hot = {f"{base}/chat/completions": self._chat for base in BASES}
         key = self._settings.admin_key
         door = Door(key.reveal() if key else None, lambda token: self._keys.find(token) is not None)
-        return admin_routes(door, self._fleet, self._feed, self.drain)
+        management, codes = ManagementDoor(door, self._keys), CodeStore(self._redis)
+        routes = [
+            *status_routes(self.drain, self._details),
+            *admin_routes(door, self._fleet, self._feed, self.drain),
+            *top_up_routes(management, self._credits, self._spent),
+            *consent_routes(management, codes, self._log),
+            *(route for base in BASES for route in self._api(base, management, codes)),
+        ]
+        return App(hot, routes, self._lifespan, brake)
+
+    def _api(self, base: str, door: ManagementDoor, codes: CodeStore) -> list[Route]:
+        """Return what is under `base` beside inference."""
+        return [
+            *model_routes(base, lambda: self._relay.routes.catalog),
+            *key_routes(base, self._keys, self._spent),
+            *generation_routes(base, self._keys, self._ledger, lambda: self._relay.routes.catalog),
+            *credit_routes(base, door, self._credits, self._spent),
+            *activity_routes(base, door, self._ledger, lambda: self._relay.routes.catalog),
+            *management_routes(base, door, self._key_store, self._spent),
+            *oauth_routes(base, door, self._key_store, codes, self._log),
+        ]
+
+    async def _spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
+        return await self._ledger.spent(accounts, clock.wall())
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -148,6 +212,10 @@ class Worker:
         self._tasks.start("health", self._health.run())
         self._tasks.start("health changes", self._health.follow(self._redis))
         self._tasks.start("percentiles", self._percentile_sync.run())
+        self._till.adopt()
+        self._tasks.start("money", self._till.run())
+        if self._webhook is not None:
+            self._tasks.start("webhook", self._webhook.run())
         # What exists now lives as long as the worker: never look at it again, and look at the rest less often. The
         # request path makes no reference cycles (their tests prove it), so little is left for it to find.
         gc.collect()
@@ -158,6 +226,7 @@ class Worker:
         finally:
             await self._tasks.close()
             self._flush()
+            await self._till.close()
             await self._health.flush()
             await self._percentile_sync.flush()
             self._client.close()
@@ -178,17 +247,49 @@ class Worker:
 
     def _keep(self, record: ExchangeRecord) -> None:
         self._finished.append(record)
-        if len(self._finished) >= SETTLE_TOGETHER:
+        # What a request holds is given back at once: the next one of the same key may be waiting for it.
+        if record.hold is not None or len(self._finished) >= SETTLE_TOGETHER:
             self._settle()
 
     def _settle(self) -> None:
         finished, self._finished = self._finished, []
         for record in finished:
             try:
-                settle(record, self._board)
+                settle(record, self._board, self._relay.estimates)
             except Exception as error:  # noqa: BLE001 - a strange reply must not cost the others their settlement
                 self._report(f"settling {record.id}", error)
+            self._charge(record)
             self._requests.keep(record)
+
+    def _charge(self, record: ExchangeRecord) -> None:
+        """Put what a provider was asked into the ledger, and give back what the request has held."""
+        if record.attempts:
+            self._till.charge(generation_of(record))
+        elif record.is_noted:
+            self._till.forget(record.id)
+        if isinstance(record.hold, Hold):
+            usage = record.usage
+            tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
+            self._till.leave(record.hold, record.cost_usd_nanos or 0, tokens)
+
+    def _under_way(self, is_all: bool) -> list[Generation]:
+        """Return what would have to be charged if this worker died now: replies that have begun."""
+        found = []
+        for record in self._chat.running():
+            dispatch = self._relay.routes.dispatches.get(record.endpoint_id)
+            if dispatch is not None and record.first_content_at and (is_all or not record.is_noted):
+                record.is_noted = True
+                so_far = replace(record, end="crashed", ended_at=clock.monotonic())
+                charge_estimate(so_far, dispatch.endpoint, self._relay.estimates)
+                found.append(generation_of(so_far))
+        return found
+
+    def _alert(self, name: str) -> None:
+        """A part of a limit has been spent: say so, once for the whole fleet and window."""
+        alert = SpendAlert.parse(name, clock.wall())
+        self._log.warning(f"spend alert: {alert.text}", **asdict(alert))
+        if self._webhook is not None:
+            self._webhook.send("spend.alert", asdict(alert))
 
     def _flush(self) -> None:
         """Settle and write what has ended since the last time."""
@@ -287,6 +388,23 @@ def fixed_keys(settings: Settings, demo: Mapping[str, str]) -> list[ApiKey]:
     if demo and not settings.providers and is_loopback(settings.host):
         found.append(access_keys.from_token(access_keys.DEMO_KEY, "demo"))
     return found
+
+
+def budgets_of(settings: Settings) -> Budgets:
+    """Return what limits the whole instance."""
+    daily, weekly, monthly = (
+        None if usd is None else usd_nanos(usd)
+        for usd in (settings.budget_daily_usd, settings.budget_weekly_usd, settings.budget_monthly_usd)
+    )
+    return Budgets(
+        daily,
+        weekly,
+        monthly,
+        is_credit_enforced=settings.credits == "enforced",
+        alerts=settings.budget_alerts,
+        free_per_minute=settings.free_per_minute,
+        free_per_day=settings.free_per_day,
+    )
 
 
 def check_keys(settings: Settings, redis_url: str) -> None:

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+AGAIN_S = 0.1
+"""After so long a task is cancelled once more."""
+
 
 def start(name: str, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Start a task that its owner awaits, or cancels and awaits, in every case."""
@@ -38,8 +41,12 @@ class Tasks:
             self._report(task.get_name(), error)
 
     async def close(self) -> None:
-        """Cancel all of them and wait until each has ended, those included that they start meanwhile."""
+        """Cancel all of them and wait until each has ended, those included that they start meanwhile.
+
+        A cancellation can be lost: `asyncio.wait_for` of Python 3.11 swallows one that comes when what it waits for has
+        just been done, and redis-py sends by it. So whoever is still there a moment later is cancelled again.
+        """
         while running := list(self._running):
             for task in running:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.wait(running, timeout=AGAIN_S)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -70,6 +71,16 @@ def test_a_json_file_says_the_same():
         }
     }
     assert parse_overrides(json.dumps(tree), "json").models == {"openai/gpt-5": CHANGE}
+
+
+def test_every_kind_of_token_may_have_its_price():
+    every = [member.name for member in dataclasses.fields(Price) if member.name != "tiers"]
+    told = {name: number for number, name in enumerate(every, start=1)}
+    tier = {"above_tokens": 9, **told}
+    tree = {"models": {"a/b": {"price": {**told, "tiers": [tier]}}}}
+    micros = {name: number * 1_000_000 for name, number in told.items()}
+    price = parse_overrides(json.dumps(tree), "json").models["a/b"].facts["price"]
+    assert price == Price(**micros, tiers=(Tier(9, Price(**micros)),))
 
 
 @pytest.mark.parametrize(("text", "format"), [("", "toml"), ("[models]", "toml"), ("{}", "json")])

@@ -2,6 +2,7 @@ import functools
 
 import pytest
 
+from fairlead.store.embedded import EmbeddedStore
 from harness import command
 
 
@@ -15,3 +16,12 @@ def fairlead(tmp_path):
 def started(tmp_path):
     """Start one that goes on, as a context manager."""
     return functools.partial(command.started, tmp_path)
+
+
+@pytest.fixture
+def kept_store(tmp_path):
+    """A store in the data directory, as a running gateway has one."""
+    store = EmbeddedStore(tmp_path / "data")
+    store.start()
+    yield store
+    store.stop()

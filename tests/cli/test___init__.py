@@ -10,7 +10,7 @@ from fairlead import __version__
 from fairlead.cli import commands
 
 SCRIPT = str(Path(sys.executable).parent / "fairlead")
-GROUPS = {"fairlead": commands, "keys": commands.commands["keys"]}
+GROUPS = {"fairlead": commands, **{name: commands.commands[name] for name in ("keys", "credits", "usage")}}
 
 
 def all_commands():
@@ -22,8 +22,9 @@ def all_commands():
 
 
 def test_the_commands_are_those_that_are_promised():
-    assert set(commands.commands) == {"serve", "check", "keys", "models", "top", "demo", "healthcheck"}
-    assert set(commands.commands["keys"].commands) == {"create", "list", "disable", "enable", "delete"}
+    promised = {"serve", "check", "keys", "credits", "usage", "reconcile", "models", "top", "demo", "healthcheck"}
+    assert set(commands.commands) == promised
+    assert set(commands.commands["keys"].commands) == {"create", "list", "show", "disable", "enable", "delete"}
 
 
 @pytest.mark.parametrize("words", [*all_commands()], ids=" ".join)
@@ -61,7 +62,17 @@ def test_wrong_usage_is_2_and_on_standard_error(fairlead, arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check"], ["serve"], ["models", "--offline"], ["keys", "list"], ["healthcheck"], ["top"]]
+    "arguments",
+    [
+        ["check"],
+        ["serve"],
+        ["models", "--offline"],
+        ["keys", "list"],
+        ["usage"],
+        ["reconcile"],
+        ["healthcheck"],
+        ["top"],
+    ],
 )
 def test_a_wrong_setting_is_2_for_every_command_that_reads_it(fairlead, arguments):
     done = fairlead(*arguments, FAIRLEAD_PORT="many")

@@ -9,9 +9,11 @@ import uvicorn
 
 from fairlead import clock
 from fairlead.access.keys import from_token
+from fairlead.access.spend import Budgets
 from fairlead.catalog.model import Catalog, Endpoint, Model, Price, Provider, Timeouts
 from fairlead.demo.server import Simulator
 from fairlead.edge.asgi import BASES, App
+from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
 from fairlead.edge.inference import ChatCompletions
 from fairlead.edge.limits import Limits
@@ -23,7 +25,9 @@ from fairlead.plan.plan import Planner
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.settle import settle
 from fairlead.store.keys import KeyRing, KeyStore
+from fairlead.store.money import MoneyStore
 from fairlead.store.redis import connect
+from fairlead.store.till import Till
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
 from fairlead.upstream.dispatch import ProxyRule, dispatches
@@ -83,7 +87,10 @@ class Gateway:
         )
         # A store that cannot be reached: every key that is not fixed meets it.
         self.keys = KeyRing(KeyStore(connect("unix:///nonexistent.sock")), [from_token(KEY, "test")])
-        chat = ChatCompletions(self.relay, self.keys, self.drain, max_body_bytes, self._finished.append, self._fault)
+        self.till = Till(MoneyStore(connect("unix:///nonexistent.sock")), "worker", Budgets())
+        chat = ChatCompletions(
+            self.relay, self.keys, self.till, Brake(), self.drain, max_body_bytes, self._finished.append, self._fault
+        )
         self.app = App(
             {f"{base}/chat/completions": chat for base in BASES},
             [*status_routes(self.drain, dict), *(r for b in BASES for r in model_routes(b, lambda: catalog))],
@@ -122,7 +129,7 @@ class Gateway:
     def records(self):
         """The finished exchanges, settled."""
         for record in self._finished:
-            settle(record, self.board)
+            settle(record, self.board, self.relay.estimates)
         return self._finished
 
     def failures_in_row(self, endpoint_id):

@@ -17,12 +17,16 @@ pytestmark = pytest.mark.anyio
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
 
 
-async def test_a_reply_passes_through_byte_for_byte():
+async def test_a_reply_passes_through_byte_for_byte_but_for_what_it_costs():
     body = b'{"choices": [ ],  "n":123456789012345678901234567890, "usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
+    cost = (
+        b'"cost":0.000013,"is_byok":false,"cost_details":{"upstream_inference_cost":null,'
+        b'"upstream_inference_prompt_cost":0.000007,"upstream_inference_completions_cost":0.000006},'
+    )
     async with gateway(Script(body=body)) as served:
         answer = await ask(served, chat_body())
-        assert (answer.status, answer.body) == (200, body)
-        assert answer.headers["content-length"] == str(len(body))
+        assert (answer.status, answer.body) == (200, body.replace(b'"usage":{', b'"usage":{' + cost))
+        assert answer.headers["content-length"] == str(len(answer.body))
         assert answer.headers["x-fairlead-provider"] == "sim0"
         assert answer.headers["x-fairlead-model"] == MODEL
         [record] = served.records
@@ -109,28 +113,43 @@ async def test_content_is_passed_on_when_it_comes_not_when_more_has():
         writer.close()
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br"])
-async def test_encoded_replies_pass_as_they_are(encoding):
-    async with gateway(Script(encoding=encoding, usage=USAGE), Script(text="x")) as served:
+async def test_an_encoded_reply_that_we_can_read_is_sent_plain_with_its_cost():
+    """No provider is asked for one, and some send it all the same."""
+    async with gateway(Script(encoding="gzip", usage=USAGE)) as served:
         answer = await ask(served, chat_body(), headers=[("accept-encoding", "gzip, br")])
-        assert answer.headers["content-encoding"] == encoding
+        assert "content-encoding" not in answer.headers
+        assert answer.json["usage"]["cost"] == 13e-6
+        assert served.simulators[0].requests[0].header("accept-encoding") == "identity"
+        assert not served.records[0].is_estimated
+
+
+async def test_one_that_we_cannot_read_passes_as_it_is():
+    async with gateway(Script(encoding="br", usage=USAGE)) as served:
+        answer = await ask(served, chat_body(), headers=[("accept-encoding", "gzip, br")])
+        assert answer.headers["content-encoding"] == "br"
         assert not answer.body.startswith(b"{")
-        assert served.simulators[0].requests[0].header("accept-encoding") == "gzip"
         [record] = served.records
-        assert (record.usage is not None) == (encoding == "gzip")
+        assert record.is_estimated
+        assert record.cost_usd_nanos > 0
 
 
-@pytest.mark.parametrize(
-    ("accepted", "asked"),
-    [("gzip", "gzip"), ("br", "identity"), ("gzip;q=0", "identity"), ("deflate, gzip;q=0.5", "gzip"), ("", "identity")],
-)
-async def test_the_provider_is_asked_for_an_encoding_that_both_can_read(accepted, asked):
-    async with gateway(Script()) as served:
-        await ask(served, chat_body(), headers=[("accept-encoding", accepted)])
-        await ask(served, chat_body(stream=True), headers=[("accept-encoding", accepted)])
-        plain, stream = served.simulators[0].requests
-        assert plain.header("accept-encoding") == asked
-        assert stream.header("accept-encoding") == "identity"
+async def test_the_usage_of_a_stream_says_what_it_cost():
+    async with gateway(Script(text="a b c", usage=USAGE)) as served:
+        answer = await ask(served, chat_body(stream=True))
+        *_, last, done = events(answer.body)
+        assert done == b"[DONE]"
+        assert json.loads(last)["usage"] == {
+            "cost": 13e-6,
+            "is_byok": False,
+            "cost_details": {
+                "upstream_inference_cost": None,
+                "upstream_inference_prompt_cost": 7e-6,
+                "upstream_inference_completions_cost": 6e-6,
+            },
+            **json.loads(last)["usage"],
+        }
+        assert served.records[0].cost_usd_nanos == 13_000
+        assert served.records[0].finish_reason == "stop"
 
 
 async def test_a_large_reply_without_length_is_passed_on_whole():

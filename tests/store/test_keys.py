@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 from redis.exceptions import RedisError
 
-from fairlead.access.keys import from_token, generate, key_hash
+from fairlead.access.keys import ApiKey, from_token, generate, key_hash
 from fairlead.errors import ApiError
 from fairlead.store import keys as store_keys
-from fairlead.store.keys import ALL, CHANGED, KeyRing, KeyStore
+from fairlead.store.keys import ALL, CHANGED, KeyRing, KeyStore, answered
 from fairlead.store.redis import connect
 from fairlead.tasks import Tasks
 from harness.valkey import Valkey
@@ -78,9 +78,27 @@ async def following(ring, client):
     assert not faults
 
 
-async def new_key(client, name="mine", created=1):
+FULL = {
+    "updated": 1_700_000_001,
+    "expires": 1_900_000_000,
+    "is_management": True,
+    "limit_usd_nanos": 5_000_000_001,
+    "limit_reset": "weekly",
+    "allowed_models": ("openai/*", "*:free"),
+    "allowed_providers": ("groq",),
+    "requests_per_minute": 60,
+    "tokens_per_minute": 100_000,
+    "max_concurrency": 4,
+    "preferences": '{"sort":"price"}',
+    "is_auto_routing": False,
+    "creator": "oauth:https://app.example",
+}
+"""All that a key may have besides what every key has."""
+
+
+async def new_key(client, name="mine", created=1, **more):
     token = generate()
-    key = from_token(token, name, created)
+    key = dataclasses.replace(from_token(token, name, created), **more)
     await KeyStore(client).add(key)
     return token.encode(), key
 
@@ -100,8 +118,18 @@ async def look_ups(client):
 
 class TestStore:
     async def test_a_key_comes_back_as_it_was(self, client):
-        _, key = await new_key(client, "für Jürgen", 1_700_000_000)
-        assert await KeyStore(client).get(key.hash) == key
+        store = KeyStore(client)
+        for more in ({}, FULL, {"is_disabled": True, "is_auto_routing": True}):
+            _, key = await new_key(client, "für Jürgen", 1_700_000_000, **more)
+            assert await store.get(key.hash) == key
+            assert await store.get_each([key.hash]) == [key]
+
+    async def test_one_that_an_older_version_has_written(self, client):
+        _, key = await new_key(client)
+        fields = {"name": "old", "label": "sk-fl-v1-1a2", "created": 17, "disabled": 1}
+        await client.delete(f"fl:1:key:{{{key.hash}}}")
+        await client.hset(f"fl:1:key:{{{key.hash}}}", mapping=fields)
+        assert await KeyStore(client).get(key.hash) == ApiKey(key.hash, "old", "sk-fl-v1-1a2", 17, is_disabled=True)
 
     async def test_the_key_itself_is_nowhere(self, client):
         token, key = await new_key(client)
@@ -117,6 +145,63 @@ class TestStore:
         assert await store.list() == [added[1], added[2], added[0]]
         assert await store.count() == 3
 
+    @pytest.mark.parametrize("at_once", [1, 2, 3, 7, 8, 500])
+    async def test_many_are_listed_in_few_round_trips(self, client, monkeypatch, at_once):
+        monkeypatch.setattr(store_keys, "READ_AT_ONCE", at_once)
+        asked = []
+
+        class Watched(KeyStore):
+            async def get_each(self, digests):
+                asked.append(len(digests))
+                return await super().get_each(digests)
+
+        added = [(await new_key(client, created=n))[1] for n in range(7)]
+        assert await Watched(client).list() == added
+        assert sum(asked) == 7
+        assert len(asked) == -(-7 // at_once)
+
+    async def test_one_of_the_list_that_is_gone_is_left_out(self, client):
+        """Deleting takes two steps: the key goes first, then its name on the list."""
+        (_, gone), (_, key) = await new_key(client), await new_key(client)
+        await client.delete(f"fl:1:key:{{{gone.hash}}}")
+        assert await KeyStore(client).list() == [key]
+
+    async def test_a_list_that_would_not_be_whole_is_none(self, client):
+        _, key = await new_key(client)
+        await client.delete(f"fl:1:key:{{{key.hash}}}")
+        await client.set(f"fl:1:key:{{{key.hash}}}", "no hash")
+        with pytest.raises(RedisError, match="WRONGTYPE"):
+            await KeyStore(client).list()
+
+    async def test_change(self, client):
+        _, key = await new_key(client)
+        store = KeyStore(client)
+        assert await store.change(key.hash, FULL) == dataclasses.replace(key, **FULL)
+        assert await store.get(key.hash) == dataclasses.replace(key, **FULL)
+
+    @pytest.mark.parametrize("name", FULL)
+    async def test_change_of_one_thing_leaves_the_others(self, client, name):
+        _, key = await new_key(client, **FULL)
+        default = getattr(from_token("x", ""), name)
+        assert await KeyStore(client).change(key.hash, {name: default}) == dataclasses.replace(key, **{name: default})
+
+    async def test_a_change_of_nothing(self, client):
+        _, key = await new_key(client, **FULL)
+        assert await KeyStore(client).change(key.hash, {}) == key
+
+    async def test_changes_at_the_same_time_are_all_made(self, client):
+        _, key = await new_key(client)
+        store = KeyStore(client)
+        await asyncio.gather(*(store.change(key.hash, {name: value}) for name, value in FULL.items()))
+        assert await store.get(key.hash) == dataclasses.replace(key, **FULL)
+
+    async def test_a_change_of_what_is_no_attribute_changes_nothing(self, client):
+        _, key = await new_key(client)
+        for changes in ({"limit": 5}, {"is_disabled": True, "hash": "x"}):
+            with pytest.raises(KeyError):
+                await KeyStore(client).change(key.hash, changes)
+        assert await KeyStore(client).get(key.hash) == key
+
     async def test_disable_and_enable(self, client):
         _, key = await new_key(client)
         store = KeyStore(client)
@@ -129,8 +214,7 @@ class TestStore:
         _, key = await new_key(client)
         _, other = await new_key(client)
         store = KeyStore(client)
-        await store.delete(key.hash)
-        await store.delete(key.hash)
+        assert [await store.delete(key.hash) for _ in range(2)] == [True, False]
         assert await store.get(key.hash) is None
         assert await store.list() == [other]
 
@@ -140,6 +224,7 @@ class TestStore:
         store = KeyStore(client)
         await store.delete(key.hash)
         await store.set_disabled(key.hash, False)
+        assert await store.change(key.hash, FULL) is None
         assert await store.get(key.hash) is None
         assert (await refusal(KeyRing(store, []), token)).status == 401
 
@@ -150,17 +235,30 @@ class TestStore:
             assert await news.get_message(timeout=TIME_LIMIT_S) is None  # the subscription
             _, key = await new_key(client)
             await store.set_disabled(key.hash, True)
+            await store.change(key.hash, {"limit_usd_nanos": 5})
             await store.delete(key.hash)
-            told = [await news.get_message(timeout=TIME_LIMIT_S) for _ in range(3)]
-        assert [message["data"] for message in told] == [key.hash.encode()] * 3
+            told = [await news.get_message(timeout=TIME_LIMIT_S) for _ in range(4)]
+        assert [message["data"] for message in told] == [key.hash.encode()] * 4
 
     async def test_away(self, valkey):
         client = connect(valkey.url)
         valkey.kill()
         store = KeyStore(client)
-        for call in (store.list(), store.count(), store.get("h"), store.delete("h"), store.set_disabled("h", True)):
+        calls = (
+            store.list(),
+            store.count(),
+            store.get("h"),
+            store.delete("h"),
+            store.set_disabled("h", True),
+            store.change("h", {"name": "x"}),
+            store.add(from_token("x", "")),
+        )
+        for call in calls:
             with pytest.raises(RedisError):
                 await call
+        with pytest.raises(ApiError) as caught, answered():
+            await store.list()
+        assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
         await client.aclose()
 
 

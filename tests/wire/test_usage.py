@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from decimal import ROUND_HALF_UP
 
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from fairlead.catalog.pricing import Usage
 from fairlead.relay.tap import KEPT_BYTES, Tap
-from fairlead.wire.usage import MAX_TOKENS, last_usage, usage_of_reply
+from fairlead.wire.usage import MAX_REPORTED_USD, MAX_TOKENS, last_usage, usage_of, usage_of_reply
 
 OPENAI = {
     "prompt_tokens": 190,
@@ -56,9 +58,61 @@ def both(usage):
 
 
 class TestProviders:
-    @pytest.mark.parametrize("usage", [OPENAI, DEEPSEEK, OPENROUTER])
+    @pytest.mark.parametrize("usage", [OPENAI, DEEPSEEK])
     def test_names_of_members(self, usage):
         assert both(usage) == ALL_THE_SAME
+
+    def test_openrouter_tells_the_cost_too(self):
+        assert both(OPENROUTER) == replace(ALL_THE_SAME, reported_usd_nanos=140_000)
+
+    def test_sound_and_pictures(self):
+        usage = {
+            "prompt_tokens": 90,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {"text_tokens": 20, "audio_tokens": 40, "image_tokens": 30},
+            "completion_tokens_details": {"reasoning_tokens": 1, "audio_tokens": 2, "image_tokens": 3},
+        }
+        assert both(usage) == Usage(
+            90,
+            50,
+            reasoning_tokens=1,
+            prompt_audio_tokens=40,
+            prompt_image_tokens=30,
+            completion_audio_tokens=2,
+            completion_image_tokens=3,
+        )
+
+    def test_anthropics_caches_behind_another_gateway(self):
+        usage = {
+            "prompt_tokens": 900,
+            "completion_tokens": 5,
+            "cache_read_input_tokens": 100,
+            "cache_creation_input_tokens": 700,
+            "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 400},
+        }
+        told = Usage(900, 5, cached_tokens=100, cache_write_tokens=700, cache_write_1h_tokens=400)
+        assert both(usage) == told
+        del usage["cache_creation_input_tokens"]
+        assert both(usage) == told
+
+    @pytest.mark.parametrize(
+        ("told", "completion_tokens"),
+        [
+            ({"completion_tokens": 9, "total_tokens": 135, "reasoning_tokens": 94}, 103),  # xAI: beside the completion
+            ({"completion_tokens": 9, "total_tokens": 135, "reasoning_tokens": 0}, 103),  # Gemini: in the total alone
+            ({"completion_tokens": 9, "total_tokens": 135}, 103),
+            ({"total_tokens": 72, "reasoning_tokens": 40}, 40),
+            ({"completion_tokens": 103, "total_tokens": 135, "reasoning_tokens": 94}, 103),
+            ({"completion_tokens": 103, "total_tokens": 1, "reasoning_tokens": 94}, 103),
+            ({"completion_tokens": 103, "reasoning_tokens": 94}, 103),
+            ({"completion_tokens": 9, "total_tokens": 999, "reasoning_tokens": 94}, 9),  # nobody knows what that is
+        ],
+    )
+    def test_reasoning_that_the_completion_leaves_out(self, told, completion_tokens):
+        reasoning = told.pop("reasoning_tokens", None)
+        details = {} if reasoning is None else {"completion_tokens_details": {"reasoning_tokens": reasoning}}
+        usage = both({"prompt_tokens": 32, **told, **details})
+        assert usage == Usage(32, completion_tokens, reasoning_tokens=reasoning or 0)
 
     def test_written_to_the_cache(self):
         usage = {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 5}}
@@ -99,6 +153,63 @@ class TestProviders:
             "completion_tokens_details": {"reasoning_tokens": reasoning},
         }
         assert both(usage) == Usage(prompt, completion, cached, written, reasoning)
+
+
+class TestReportedCost:
+    @pytest.mark.parametrize(
+        ("cost", "nanos"),
+        [
+            ("0", 0),
+            ("0.0", 0),
+            ("0.1", 100_000_000),
+            ('"0.1"', 100_000_000),
+            ("5.4e-05", 54_000),
+            ('"5.4E-5"', 54_000),
+            ("1e-9", 1),
+            ("0.0000000005", 1),
+            ("0.00000000049999999999999999999999", 0),
+            ("0.1234567894999999999999999999999999", 123_456_789),
+            (f"{MAX_REPORTED_USD}", MAX_REPORTED_USD * 10**9),
+        ],
+    )
+    def test_to_the_nano_usd(self, cost, nanos):
+        assert both(f'{{"prompt_tokens":1,"cost":{cost}}}') == Usage(1, reported_usd_nanos=nanos)
+        assert both(f'{{"prompt_tokens":1.0,"cost":{cost}}}') == Usage(1, reported_usd_nanos=nanos)
+
+    @pytest.mark.parametrize(
+        "cost",
+        [
+            *("null", "-1", "-1e-30", "1e9", "10000.000000001", "1e999999999", "1e99999999999999999999", "true", "[]"),
+            *('""', '"free"', '"NaN"', '"-Infinity"', '"1e400"', '{"total_cost":0.5}', '"0.5 USD"', f'"{"9" * 9999}"'),
+        ],
+        ids=lambda cost: cost[:20],
+    )  # fmt: skip
+    def test_what_cannot_be_a_cost_is_not_told(self, cost):
+        assert both(f'{{"prompt_tokens":1,"cost":{cost}}}') == Usage(1)
+        assert both(f'{{"prompt_tokens":1.0,"cost":{cost}}}') == Usage(1)
+        assert both(f'{{"cost":{cost}}}') is None
+
+    @given(st.decimals(0, MAX_REPORTED_USD, places=12))
+    def test_any_amount_is_rounded_once_and_half_up(self, usd):
+        nanos = int((usd * 10**9).to_integral_value(ROUND_HALF_UP))
+        assert usage_of(f'{{"cost":{usd:f}}}') == Usage(reported_usd_nanos=nanos)
+
+    def test_a_cost_is_worth_knowing_without_tokens(self):
+        assert both({"cost": 0.04}) == Usage(reported_usd_nanos=40_000_000)
+
+    @pytest.mark.parametrize(
+        ("ticks", "nanos"), [(0, 0), (4, 0), (5, 1), (232_856_000, 23_285_600), (-10, None), (10**15, None)]
+    )
+    def test_xais_ticks(self, ticks, nanos):
+        assert both({"prompt_tokens": 1, "cost_in_usd_ticks": ticks}) == Usage(1, reported_usd_nanos=nanos)
+
+    def test_a_gateways_fee_is_not_all_where_it_was_given_the_providers_key(self):
+        details = {"upstream_inference_cost": 0.0011, "upstream_inference_prompt_cost": 0.001}
+        usage = {"prompt_tokens": 1, "cost": 0.0001, "is_byok": True, "cost_details": details}
+        assert both(usage) == Usage(1, reported_usd_nanos=1_200_000)
+        assert both({**usage, "is_byok": False}) == Usage(1, reported_usd_nanos=100_000)
+        assert both({**usage, "cost_details": None}) == Usage(1, reported_usd_nanos=100_000)
+        assert both({**usage, "prompt_tokens": "1"}) == Usage(1, reported_usd_nanos=1_200_000)
 
 
 class TestTail:

@@ -12,6 +12,7 @@ import re
 import secrets
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 PREFIX = "sk-fl-v1-"
 _FORM = re.compile(rb"sk-fl-v1-([0-9a-f]{64})([0-9a-f]{8})")
@@ -19,18 +20,45 @@ _FORM = re.compile(rb"sk-fl-v1-([0-9a-f]{64})([0-9a-f]{8})")
 DEMO_KEY = "sk-fl-demo"
 """Works only while nothing but the demo providers is behind a loopback listener."""
 
+Reset = Literal["daily", "weekly", "monthly"]
+
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key. `hash` (hex) is its identity everywhere; the key itself is shown once and forgotten."""
+    """What is known of a key. `hash` (hex) is its identity everywhere; the key itself is shown once and forgotten.
+
+    Times are Unix seconds. A limit of None does not limit; an empty list allows everything.
+    """
 
     hash: str
     name: str
     label: str
     """The key with its middle left out, to recognise it by: `sk-fl-v1-1a2…9f0`."""
     created: int = 0
-    """Unix seconds; 0 for keys from the environment."""
+    """0 for keys from the environment."""
     is_disabled: bool = False
+    updated: int = 0
+    """0: never since it was created."""
+    expires: int | None = None
+    is_management: bool = False
+    """It manages keys, credits and usage, and does not infer."""
+    limit_usd_nanos: int | None = None
+    """What may be spent with it: in each window of `limit_reset`, or ever."""
+    limit_reset: Reset | None = None
+    allowed_models: tuple[str, ...] = ()
+    """Patterns as in a shell, matched against canonical ids: `openai/*`."""
+    allowed_providers: tuple[str, ...] = ()
+    """The same, matched against slugs."""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrency: int | None = None
+    preferences: str = ""
+    """Default routing preferences: a JSON object in the shape of a request's `provider`; empty for none."""
+    is_auto_routing: bool | None = None
+    """The auto-routing switch of this key; None: the instance's."""
+    creator: str = ""
+    """Who made it: empty for the operator, `key:<hash>` for a management key, `oauth:<origin of the callback>` for an
+    app."""
 
 
 def generate() -> str:

@@ -20,7 +20,7 @@ Modality = Literal["text", "image", "file", "audio", "video"]
 class Price:
     """What one endpoint charges, in micro-USD per million tokens (`request`: micro-USD per request).
 
-    A `None` cache price means that cached tokens cost what prompt tokens cost.
+    `None`: such tokens cost what others of the prompt or of the completion cost.
     """
 
     prompt: int
@@ -30,6 +30,17 @@ class Price:
     request: int = 0
     tiers: tuple["Tier", ...] = ()
     """Other prices for long prompts, by rising threshold; the last one passed holds for the whole request."""
+    cache_write_1h: int | None = None
+    """To be kept for an hour (Anthropic: twice the prompt's price); `None`: as `cache_write`."""
+    prompt_audio: int | None = None
+    prompt_image: int | None = None
+    reasoning: int | None = None
+    completion_audio: int | None = None
+    completion_image: int | None = None
+
+    @property
+    def is_free(self) -> bool:
+        return not (self.prompt or self.completion or self.request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
     endpoints.azure = "my-gpt-5-deployment"
     endpoints.acme = { upstream_id = "gpt5", price = { prompt = 1, completion = 8 } }
 
+A price may have any member of `Price`, so that sound, pictures, reasoning and what caches keep can be charged apart.
 The same tree in JSON is as good. Whatever is not said stays as it was. Every mistake is an error that names the key.
 """
 
@@ -83,7 +84,10 @@ def _served(at: str, value: object) -> ServedAt:
     return ServedAt(_text(f"{at}.upstream_id", table["upstream_id"]), price)
 
 
-_PRICE_KEYS: Final = ("prompt", "completion", "cache_read", "cache_write", "request")
+_PRICE_KEYS: Final = (
+    "prompt", "completion", "cache_read", "cache_write", "cache_write_1h", "prompt_audio", "prompt_image", "reasoning",
+    "completion_audio", "completion_image", "request",
+)  # fmt: skip
 
 
 def _price(at: str, value: object) -> Price:

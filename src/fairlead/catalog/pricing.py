@@ -20,7 +20,7 @@ DEAREST_USD_PER_MTOK = Decimal(100_000)
 class Usage:
     """Tokens of one request as providers count them, in OpenAI's sense of the words.
 
-    `prompt_tokens` includes the cached and the cache-written ones, `completion_tokens` includes the reasoning ones.
+    `prompt_tokens` and `completion_tokens` include all the others, `cache_write_tokens` those written for an hour.
     """
 
     prompt_tokens: int = 0
@@ -28,28 +28,116 @@ class Usage:
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    completion_audio_tokens: int = 0
+    completion_image_tokens: int = 0
+    reported_usd_nanos: int | None = None
+    """What the provider itself says the request cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one request cost in nano-USD, and which parts of it the prompt and the completion are: they add up.
+
+    The parts are None where only the provider's own word is known.
+    """
+
+    usd_nanos: int
+    prompt_usd_nanos: int | None = None
+    completion_usd_nanos: int | None = None
+
+
+def cost_of(price: Price | None, usage: Usage) -> int | None:
+    """Cost of one request in nano-USD: what the provider says, else its price; None when nobody knows."""
+    if usage.reported_usd_nanos is not None:
+        return usage.reported_usd_nanos
+    return None if price is None else cost_usd_nanos(price, usage)
+
+
+def bill_of(price: Price | None, usage: Usage) -> Bill | None:
+    """As `cost_of`, with the parts. Of a cost that the provider reports, the prompt's is what it costs by price."""
+    reported = usage.reported_usd_nanos
+    if price is None:
+        return None if reported is None else Bill(reported)
+    prompt, completion = parts_usd_nanos(price, usage)
+    if reported is None:
+        return Bill(prompt + completion, prompt, completion)
+    prompt = min(prompt, reported)
+    return Bill(reported, prompt, reported - prompt)
 
 
 def cost_usd_nanos(price: Price, usage: Usage) -> int:
-    """Cost of one request in nano-USD (10**-9 USD), never negative.
+    """Cost of one request by price, in nano-USD (10**-9 USD), never negative.
 
-    Providers' counters are not trusted to add up: negative ones count as 0, cached tokens are at most the prompt, and
-    written ones at most the rest of it.
+    Providers' counters are not trusted to add up: negative ones count as 0, and every token is charged once, first as
+    cached, then as written to the cache, then as audio, as image; reasoning, audio, image. Cached audio is cached.
     """
-    prompt = max(usage.prompt_tokens, 0)
-    cached = min(max(usage.cached_tokens, 0), prompt)
-    written = min(max(usage.cache_write_tokens, 0), prompt - cached)
-    price = _tier(price, prompt)
-    cache_read = price.prompt if price.cache_read is None else price.cache_read
-    cache_write = price.prompt if price.cache_write is None else price.cache_write
-    picos = (
-        (prompt - cached - written) * price.prompt
-        + cached * cache_read
-        + written * cache_write
-        + max(usage.completion_tokens, 0) * price.completion
-        + price.request * PICO_PER_MICRO
-    )
+    prompt, completion = _picos(price, usage)
+    return _nanos(prompt + completion)
+
+
+def most_usd_nanos(price: Price, prompt_tokens: int, completion_tokens: int) -> int:
+    """The most that so many tokens can cost by price, in nano-USD: were each of the dearest kind of its side."""
+    if price.tiers:
+        price = _tier(price, prompt_tokens)
+    prompt = (price.prompt, price.cache_write, price.cache_write_1h, price.prompt_audio, price.prompt_image)
+    completion = (price.completion, price.reasoning, price.completion_audio, price.completion_image)
+    dearest, dearest_out = (max(one for one in side if one is not None) for side in (prompt, completion))
+    picos = prompt_tokens * dearest + completion_tokens * dearest_out + price.request * PICO_PER_MICRO
+    return _nanos(picos)
+
+
+def parts_usd_nanos(price: Price, usage: Usage) -> tuple[int, int]:
+    """`cost_usd_nanos` in two parts that add up to it: of the prompt (and the request), and of the completion."""
+    prompt, completion = _picos(price, usage)
+    prompt_nanos = _nanos(prompt)
+    return prompt_nanos, _nanos(prompt + completion) - prompt_nanos
+
+
+def _nanos(picos: int) -> int:
     return (picos + PICO_PER_NANO // 2) // PICO_PER_NANO
+
+
+def _picos(price: Price, usage: Usage) -> tuple[int, int]:
+    prompt_tokens = usage.prompt_tokens
+    if price.tiers:
+        price = _tier(price, prompt_tokens)
+    write, write_1h = price.cache_write, price.cache_write_1h
+    written_1h = max(usage.cache_write_1h_tokens, 0)
+    prompt = _each_once(
+        prompt_tokens,
+        price.prompt,
+        (
+            (usage.cached_tokens, price.cache_read),
+            (written_1h, write if write_1h is None else write_1h),
+            (usage.cache_write_tokens - written_1h, write),
+            (usage.prompt_audio_tokens, price.prompt_audio),
+            (usage.prompt_image_tokens, price.prompt_image),
+        ),
+    )
+    completion = _each_once(
+        usage.completion_tokens,
+        price.completion,
+        (
+            (usage.reasoning_tokens, price.reasoning),
+            (usage.completion_audio_tokens, price.completion_audio),
+            (usage.completion_image_tokens, price.completion_image),
+        ),
+    )
+    return prompt + price.request * PICO_PER_MICRO, completion
+
+
+def _each_once(tokens: int, price: int, parts: tuple[tuple[int, int | None], ...]) -> int:
+    """Pico-USD of `tokens`: as many as there are by the price of each part in turn, what is left by `price`."""
+    left, picos = max(tokens, 0), 0
+    for told, own_price in parts:
+        if told > 0:
+            count = min(told, left)
+            left -= count
+            picos += count * (price if own_price is None else own_price)
+    return picos + left * price
 
 
 def _tier(price: Price, prompt_tokens: int) -> Price:

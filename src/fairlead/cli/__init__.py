@@ -10,12 +10,15 @@ import click
 
 from fairlead import __version__
 from fairlead.cli.check import check
+from fairlead.cli.credits import credits
 from fairlead.cli.demo import demo
 from fairlead.cli.healthcheck import healthcheck
 from fairlead.cli.keys import keys
 from fairlead.cli.models import models
+from fairlead.cli.reconcile import reconcile
 from fairlead.cli.serve import serve
 from fairlead.cli.top import top
+from fairlead.cli.usage import usage
 from fairlead.errors import ConfigError, FairleadError
 
 __all__ = ["commands", "main"]
@@ -41,5 +44,5 @@ def commands() -> None:
     """
 
 
-for command in (serve, check, keys, models, top, demo, healthcheck):
+for command in (serve, check, keys, credits, usage, reconcile, models, top, demo, healthcheck):
     commands.add_command(command)

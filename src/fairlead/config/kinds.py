@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from fairlead.access.usd import usd_nanos
 from fairlead.config.secret import Secret, SecretUrl, mask, mask_url
 from fairlead.config.settings import Network
 
@@ -173,6 +175,27 @@ def _mask_items(text: str) -> str:
     return ",".join(mask(item) for item in items(text))
 
 
+def _webhook_url(text: str) -> SecretUrl:
+    url = text.strip()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _VISIBLE_ASCII.fullmatch(url):
+        raise ValueError
+    return SecretUrl(url)
+
+
+def _usd(text: str) -> Decimal:
+    amount = text.strip().removeprefix("$")
+    usd_nanos(amount)  # which refuses what is no amount
+    return Decimal(amount)
+
+
+def _parts(text: str) -> tuple[float, ...]:
+    found = sorted({float(item) for item in items(text)})
+    if not all(0.0 < part <= 10.0 for part in found):
+        raise ValueError
+    return tuple(found)
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     if text.strip().lower() == "none":
         return ()
@@ -202,6 +225,11 @@ REDIS_URL: Kind[SecretUrl] = Kind(
 PROXY_URL: Kind[SecretUrl] = Kind("the URL of a proxy", "http://proxy.example:3128", _http_proxy_url, mask_url)
 FALLBACK_PROXY_URL: Kind[SecretUrl] = Kind("the URL of a proxy", "http://proxy.example:3128", _proxy_url, mask_url)
 """Of any scheme: whether it can be used matters only where no better variable is set."""
+WEBHOOK_URL: Kind[SecretUrl] = Kind(
+    "an http:// or https:// URL", "https://hooks.example/fairlead", _webhook_url, mask_url
+)
+USD: Kind[Decimal] = Kind("an amount in USD, as 25 or 0.5", "25", _usd)
+PARTS: Kind[tuple[float, ...]] = Kind("a comma-separated list of numbers above 0, as 0.8,1", "0.8,1", _parts)
 WORDS: Kind[tuple[str, ...]] = Kind(
     "a comma-separated list", "localhost,.internal", lambda text: tuple(items(text.lower()))
 )

@@ -4,6 +4,7 @@ Frozen, and picklable, since spawned workers get it over a pipe. Units are in th
 the variable behind it, is in `table.py`.
 """
 
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
@@ -50,6 +51,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_key: Secret | None = None
     api_keys: tuple[Secret, ...] = ()
     trusted_proxies: tuple[Network, ...] = LOOPBACK
+
+    credits: Literal["unlimited", "enforced"] = "unlimited"
+    budget_daily_usd: Decimal | None = None
+    budget_weekly_usd: Decimal | None = None
+    budget_monthly_usd: Decimal | None = None
+    budget_alerts: tuple[float, ...] = (0.8, 1.0)
+    alert_webhook_url: SecretUrl | None = None
+    alert_webhook_secret: Secret | None = None
+    free_per_minute: int | None = None
+    free_per_day: int | None = None
+    ledger_days: int = 90
 
     demo: Literal["auto", "on", "off"] = "auto"
     auto_routing: bool = True

@@ -109,6 +109,40 @@ _ACCESS = (
         kinds.NETWORKS,
     ),
 )
+_MONEY = (
+    Setting(
+        "FAIRLEAD_CREDITS",
+        "unlimited",
+        "enforced: only what `fairlead credits add` has put in can be spent, by all keys together",
+        one_of("unlimited", "enforced"),
+    ),
+    Setting("FAIRLEAD_BUDGET_DAILY_USD", "(none)", "What all keys together may spend in a day of UTC", kinds.USD),
+    Setting("FAIRLEAD_BUDGET_WEEKLY_USD", "(none)", "The same in a week, from Monday", kinds.USD),
+    Setting("FAIRLEAD_BUDGET_MONTHLY_USD", "(none)", "The same in a calendar month", kinds.USD),
+    Setting(
+        "FAIRLEAD_BUDGET_ALERTS",
+        "0.8,1",
+        "Parts of a spend budget, of a key's limit too, at which the log and the webhook are told, once per window",
+        kinds.PARTS,
+    ),
+    Setting(
+        "FAIRLEAD_ALERT_WEBHOOK_URL",
+        "(none)",
+        "Where alerts are posted to as JSON",
+        kinds.WEBHOOK_URL,
+    ),
+    Setting(
+        "FAIRLEAD_ALERT_WEBHOOK_SECRET",
+        "(none)",
+        "Signs what is posted: X-Fairlead-Signature is the HMAC-SHA256 of timestamp, dot and body",
+        kinds.SECRET,
+    ),
+    Setting(
+        "FAIRLEAD_FREE_PER_MINUTE", "(none)", "Requests per minute and key to free models", whole(1, 1_000_000, "20")
+    ),
+    Setting("FAIRLEAD_FREE_PER_DAY", "(none)", "The same per day of UTC", whole(1, 1_000_000_000, "1000")),
+    Setting("FAIRLEAD_LEDGER_DAYS", "90", "Days for which each generation is kept in the ledger", whole(1, 3650)),
+)
 _ROUTING = (
     Setting(
         "FAIRLEAD_DEMO",
@@ -195,6 +229,7 @@ GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
     ("Listener", _LISTENER),
     ("State", _STATE),
     ("Access", _ACCESS),
+    ("Money", _MONEY),
     ("Routing", _ROUTING),
     ("Limits on callers", _LIMITS),
     ("Connections to providers", _UPSTREAM),

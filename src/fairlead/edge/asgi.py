@@ -9,22 +9,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from fairlead.edge.downstream import Receive, Scope, Send
+from fairlead import clock
+from fairlead.edge.brake import Brake
+from fairlead.edge.downstream import Message, Receive, Scope, Send
 from fairlead.errors import ApiError
 from fairlead.wire.errors import error_body
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan = Callable[[Starlette], Any]
 
+CONSENT = "/auth"
 BASES = ("/v1", "/api/v1", "/openai/v1")
 """Of OpenAI's clients, OpenRouter's and GateRouter's: the same handlers under each."""
 
 
 class App:
-    """`hot` maps a path to the handler of its POST; `routes` are Starlette's."""
+    """`hot` maps a path to the handler of its POST; `routes` are Starlette's; `brake` slows down who guesses keys."""
 
-    def __init__(self, hot: Mapping[str, Handler], routes: Sequence[BaseRoute], lifespan: Lifespan) -> None:
+    def __init__(
+        self, hot: Mapping[str, Handler], routes: Sequence[BaseRoute], lifespan: Lifespan, brake: Brake | None = None
+    ) -> None:
         self._hot = hot
+        self._brake = brake
         self._cold = Starlette(
             routes=routes,
             lifespan=lifespan,
@@ -37,7 +43,25 @@ class App:
             handler = self._hot.get(scope["path"])
             if handler is not None:
                 return handler(scope, receive, send)
+        if self._brake is not None and scope["type"] == "http" and _has_key(scope):
+            return self._guarded(self._brake, scope, receive, send)
         return self._cold(scope, receive, send)  # type: ignore[arg-type]  # Starlette types messages more narrowly
+
+    async def _guarded(self, brake: Brake, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that shows a key, and count it if the key is refused."""
+        address = brake.address_of(scope)
+        try:
+            brake.check(address, clock.monotonic())
+        except ApiError as refusal:
+            await _response(refusal)(scope, receive, send)  # type: ignore[arg-type]  # as above
+            return
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                brake.refused(address, clock.monotonic())
+            await send(message)
+
+        await self._cold(scope, receive, watched)  # type: ignore[arg-type]  # as above
 
     async def _refuse(self, request: Request, fault: Exception) -> Response:
         """Answer what Starlette has no route for."""
@@ -55,6 +79,13 @@ class App:
             )
             return _response(ApiError(404, text, error_type="not_found"))
         return _response(ApiError(fault.status_code, str(fault.detail), headers=headers))
+
+
+def _has_key(scope: Scope) -> bool:
+    """Whether a request shows a key: in a header, or in the form that asks for one."""
+    if scope["method"] == "POST" and scope["path"] == CONSENT:
+        return True
+    return any(name in (b"authorization", b"x-api-key") for name, _ in scope["headers"])
 
 
 async def _answer_api_error(_: Request, fault: Exception) -> Response:

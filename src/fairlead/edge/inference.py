@@ -1,27 +1,31 @@
 """One inference request: admit, read, relay, answer for errors, record."""
 
 import asyncio
+import functools
 import itertools
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from fairlead import clock
 from fairlead.access.admit import check, token_of
+from fairlead.access.keys import ApiKey
+from fairlead.access.rate_headers import rate_headers
 from fairlead.edge.body import read_body
+from fairlead.edge.brake import Brake
 from fairlead.edge.downstream import HttpDownstream, Receive, Scope, Send
 from fairlead.edge.drain import Drain
 from fairlead.edge.respond import respond_error
 from fairlead.errors import ApiError, ClientGone
 from fairlead.relay.deliver import SHUTTING_DOWN
-from fairlead.relay.exchange import Relay
+from fairlead.relay.exchange import Caller, Relay
 from fairlead.store.keys import KeyRing
-from fairlead.telemetry.record import ExchangeRecord
+from fairlead.store.till import Hold, Till
+from fairlead.telemetry.record import AppAttribution, ExchangeRecord
 from fairlead.wire.request import ChatRequest
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9_.:/@-]{1,128}")
 _TRACE_VALUE = re.compile(rb"[\x20-\x7e]{1,512}")
-_GZIP = re.compile(rb"(?:^|[\s,])gzip(?:\s*;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[0-9.]+)?\s*(?:,|$)")
 
 
 Fields = Mapping[bytes, bytes]
@@ -38,6 +42,8 @@ class ChatCompletions:
         self,
         relay: Relay,
         keys: KeyRing,
+        till: Till,
+        brake: Brake,
         drain: Drain,
         max_body_bytes: int,
         keep: Callable[[ExchangeRecord], None],
@@ -45,27 +51,44 @@ class ChatCompletions:
     ) -> None:
         self._relay = relay
         self._keys = keys
+        self._till = till
+        self._brake = brake
         self._drain = drain
         self._max_body_bytes = max_body_bytes
         self._keep = keep
         self._report = report
         self._id_prefix = secrets.token_hex(5)
         self._id_counter = itertools.count()
+        self._running: dict[str, ExchangeRecord] = {}
+
+    def running(self) -> Iterable[ExchangeRecord]:
+        """Return the records of the requests under way."""
+        return self._running.values()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields: Fields = dict(reversed(scope["headers"]))
         downstream = HttpDownstream(scope)
         record = self._new_record(fields)
         self._drain.enter(downstream)
+        self._running[record.id] = record
         try:
             token = token_of(fields)
-            key = self._keys.find(token) or await self._keys.look_up(token)
+            key = self._keys.find(token) or await self._look_up(token, scope)
             record.key_hash = key.hash
-            check(key)
+            check(key, record.started_unix)
+            caller = Caller(key)
+            if not self._till.is_unlimited(key):
+                record.hold = hold = await self._till.enter(key)
+                reserve = functools.partial(self._till.reserve, hold)
+                caller = Caller(key, reserve, functools.partial(self._limits, hold))
             request = ChatRequest.parse(await read_body(receive, fields, self._max_body_bytes))
-            record.model = request.model
+            record.asked = record.model = request.model
             record.is_stream = request.is_stream
-            await self._relay.run(request, _extra_head(fields, request, record), downstream, record)
+            record.session = request.named("session_id")
+            record.user = request.named("user")
+            record.app = _app(fields)
+            head = _extra_head(fields, request, record)
+            await self._relay.run(request, caller, head, downstream, record)
         except ApiError as error:
             await self._refuse(downstream, error, record)
         except (ClientGone, asyncio.CancelledError) as error:
@@ -77,7 +100,22 @@ class ChatCompletions:
             self._drain.leave(downstream)
             downstream.close()
             record.ended_at = clock.monotonic()
+            del self._running[record.id]
             self._keep(record)
+
+    def _limits(self, hold: Hold) -> list[tuple[bytes, bytes]]:
+        return rate_headers(hold.leases.requests, hold.leases.tokens, clock.monotonic())
+
+    async def _look_up(self, token: bytes, scope: Scope) -> ApiKey:
+        """Find a key that this worker does not know; who shows many that nobody knows has to wait."""
+        address = self._brake.address_of(scope)
+        self._brake.check(address, clock.monotonic())
+        try:
+            return await self._keys.look_up(token)
+        except ApiError as refusal:
+            if refusal.status == 401:
+                self._brake.refused(address, clock.monotonic())
+            raise
 
     async def _leave(self, downstream: HttpDownstream, reason: BaseException, record: ExchangeRecord) -> None:
         """End without a reply: the caller has left; or with a short one: the time for draining is over."""
@@ -110,11 +148,31 @@ class ChatCompletions:
         return ExchangeRecord(generation_id, request_id, now, clock.monotonic())
 
 
+def _app(fields: Fields) -> AppAttribution | None:
+    """Return what the caller says of the program that asks; None if it says nothing."""
+    referer = fields.get(b"http-referer") or fields.get(b"referer", b"")
+    title = fields.get(b"x-openrouter-title") or fields.get(b"x-title", b"")
+    agent = fields.get(b"user-agent", b"")
+    if not (referer or title or agent):
+        return None
+    categories = fields.get(b"x-openrouter-categories", b"")
+    return AppAttribution(
+        _text(referer),
+        _text(title),
+        tuple(filter(None, map(str.strip, _text(categories).split(","))))[:10],
+        _text(agent),
+    )
+
+
+def _text(value: bytes) -> str:
+    """A header's value as text, cut at 256 bytes."""
+    return value[:256].decode("utf-8", "replace")
+
+
 def _extra_head(fields: Fields, request: ChatRequest, record: ExchangeRecord) -> bytes:
     """Return the header lines for the provider that come from this request. An allow-list: nothing else goes up.
 
-    A stream is asked for without content-encoding, so that its end can be read along; for other replies gzip, which we
-    can read, if the caller takes it.
+    Without content-encoding, since what the reply costs is put into it.
     """
     head = b"x-request-id: %b\r\n" % record.request_id.encode()
     for name in (b"traceparent", b"tracestate"):
@@ -122,6 +180,4 @@ def _extra_head(fields: Fields, request: ChatRequest, record: ExchangeRecord) ->
             head += b"%b: %b\r\n" % (name, fields[name])
     if request.is_stream:
         return head + b"accept: text/event-stream\r\naccept-encoding: identity\r\n"
-    if _GZIP.search(fields.get(b"accept-encoding", b"")):
-        return head + b"accept: application/json\r\naccept-encoding: gzip\r\n"
     return head + b"accept: application/json\r\naccept-encoding: identity\r\n"

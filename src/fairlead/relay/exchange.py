@@ -1,24 +1,41 @@
 """The story of one exchange: plan → attempts → delivery."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead import clock
+from fairlead.access.admit import may_use_model, may_use_provider, refuse_model, refuse_providers
+from fairlead.access.keys import ApiKey
+from fairlead.access.spend import UNKNOWN_OUTPUT_TOKENS, WorstCase
 from fairlead.catalog.model import Catalog
 from fairlead.errors import ApiError
 from fairlead.health.board import GroupHealth
 from fairlead.health.retry_budget import RetryBudget
+from fairlead.plan.pick import Candidate
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
 from fairlead.relay.attempts import Attempts
 from fairlead.relay.deliver import Delivery
-from fairlead.relay.downstream import Downstream
+from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.hedge import Hedging
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.dispatch import Dispatch
 from fairlead.wire.request import ChatRequest
+from fairlead.wire.tokens import TokenEstimates, text_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `reserve` holds what the request may cost, where something limits it; it raises ApiError.
+
+    `limits` are headers that say so, as of then.
+    """
+
+    key: ApiKey
+    reserve: Callable[[WorstCase], Awaitable[None]] | None = None
+    limits: Callable[[], Headers] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +73,10 @@ class Relay:
         self._limits = limits
         self._hedging = hedging
         self.budget = RetryBudget()
+        self.estimates = TokenEstimates()
 
     async def run(
-        self, request: ChatRequest, extra_head: bytes, downstream: Downstream, record: ExchangeRecord
+        self, request: ChatRequest, caller: Caller, extra_head: bytes, downstream: Downstream, record: ExchangeRecord
     ) -> None:
         """Answer `request` into `downstream` and fill in `record`.
 
@@ -69,13 +87,14 @@ class Relay:
         routes, now = self.routes, clock.monotonic()
         plan = self._plan(routes.catalog, request, now)
         record.model = plan.model_id
+        asked = _allowed(plan, caller.key)[: self._limits.max_attempts]
+        record.request_bytes = text_bytes(request.raw)
+        if caller.reserve is not None:
+            await caller.reserve(self._worst_case(request, asked, record.request_bytes))
         self.budget.earn(now, plan.group.fleet)
         if self._hedging is not None:
             self._hedging.earn()
-        candidates = [
-            (candidate, routes.dispatches[candidate.endpoint.id])
-            for candidate in plan.candidates[: self._limits.max_attempts]
-        ]
+        candidates = [(candidate, routes.dispatches[candidate.endpoint.id]) for candidate in asked]
         deadline = record.started_at + self._limits.total_s
         attempts = Attempts(
             self._client, self._board, self.budget, request, extra_head, deadline, record.attempts, self._hedging
@@ -83,8 +102,29 @@ class Relay:
         won = await attempts.win(candidates)
         record.first_content_at = won.first_content_at
         record.provider = won.dispatch.endpoint.provider.slug
-        delivery = Delivery(won, downstream, record, self._board, is_stream=request.is_stream, deadline=deadline)
+        record.endpoint_id = won.dispatch.endpoint.id
+        record.is_free = (price := won.dispatch.endpoint.price) is not None and price.is_free
+        delivery = Delivery(
+            won,
+            downstream,
+            record,
+            self._board,
+            self.estimates,
+            caller.limits() if caller.limits is not None else [],
+            is_stream=request.is_stream,
+            deadline=deadline,
+        )
         await delivery.run()
+
+    def _worst_case(self, request: ChatRequest, asked: Sequence[Candidate], request_bytes: int) -> WorstCase:
+        """Return what the request may take at most, whichever of the candidates answers."""
+        endpoint = asked[0].endpoint
+        prompt_tokens = self.estimates.prompt_tokens(endpoint.id, request_bytes)
+        most = endpoint.model.max_completion_tokens or UNKNOWN_OUTPUT_TOKENS
+        if endpoint.model.context_length is not None:
+            most = max(min(most, endpoint.model.context_length - prompt_tokens), 1)
+        output_tokens = most if request.max_output_tokens is None else max(request.max_output_tokens, 0)
+        return WorstCase(prompt_tokens, output_tokens * request.choices, [one.endpoint.price for one in asked])
 
     def _plan(self, catalog: Catalog, request: ChatRequest, now: float) -> Plan:
         plan = self._planner.plan(catalog, request.model, lambda group: _ask(request, group), now)
@@ -99,6 +139,18 @@ class Relay:
                 headers={"retry-after": "1"},
             )
         return plan
+
+
+def _allowed(plan: Plan, key: ApiKey) -> list[Candidate]:
+    """Return the candidates that the key may use. Raises ApiError 403 and 404."""
+    if key.allowed_models and not may_use_model(key, plan.model_id):
+        raise refuse_model(key, plan.model_id)
+    if not key.allowed_providers:
+        return list(plan.candidates)
+    found = [one for one in plan.candidates if may_use_provider(key, one.endpoint.provider.slug)]
+    if not found:
+        raise refuse_providers(key, plan.model_id)
+    return found
 
 
 def _ask(request: ChatRequest, group: GroupHealth) -> Ask:

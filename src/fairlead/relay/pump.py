@@ -6,18 +6,24 @@ from fairlead import clock
 from fairlead.relay.downstream import Downstream
 from fairlead.relay.tap import Tap
 from fairlead.upstream.reply import Reply
+from fairlead.wire.cost import CostSplicer
 
 
-async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap, deadline: float) -> bool:
+async def pump(
+    reply: Reply, content: bytes, downstream: Downstream, tap: Tap, deadline: float, splicer: CostSplicer | None = None
+) -> bool:
     """Pass on `content`, which has been read already, and then the rest of `reply`; return whether the caller was slow.
 
-    `take` is the per-chunk path, all of it: the event loop's reading of the provider's socket ends in the writing to
-    the caller's, without a task between them. While the caller is slow nothing is read, so the provider is slowed down
-    too. Raises UpstreamError when the reply breaks off, and TimeoutError when the caller is still slow at `deadline`
-    (`clock.monotonic` time): the provider's connection has its own limit, which tells nobody who waits here.
+    `splicer` puts into a stream's usage what it costs. `take` is the per-chunk path, all of it: the event loop's
+    reading of the provider's socket ends in the writing to the caller's, without a task between them. While the caller
+    is slow nothing is read, so the provider is slowed down too. Raises UpstreamError when the reply breaks off, and
+    TimeoutError when the caller is still slow at `deadline` (`clock.monotonic` time): the provider's connection has its
+    own limit, which tells nobody who waits here.
     """
 
     def take(data: bytes) -> bool:
+        if splicer is not None:
+            data = splicer.feed(data)
         tap.feed(data)
         downstream.write(data, is_last=False)
         return not downstream.is_slow
@@ -30,6 +36,8 @@ async def pump(reply: Reply, content: bytes, downstream: Downstream, tap: Tap, d
             was_slow = True
             await caught_up(downstream, deadline)
         content = await reply.forward(take)
+    if splicer is not None:
+        content = splicer.feed(content) + splicer.finish()
     tap.feed(content)
     downstream.write(content, is_last=True)
     return was_slow

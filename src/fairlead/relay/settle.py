@@ -2,16 +2,24 @@
 
 Not while the caller waits: finished exchanges are settled together a moment later. Large replies are settled at once
 rather than kept.
+
+What is charged. Nothing without content: a request that failed, or whose caller left before the first token, costs
+nothing, and neither does a reply of no tokens that ended in an error or without a reason. A reply is charged by what
+its provider says it cost, else by the provider's count of tokens and the price of the endpoint that answered; where the
+provider tells no usage (it left it out, the reply broke off, the caller left), by tokens estimated from the bytes that
+went either way, and marked so. A count of zero stays zero.
 """
 
 from dataclasses import dataclass
 
 from fairlead.catalog.model import Endpoint
-from fairlead.catalog.pricing import cost_usd_nanos
+from fairlead.catalog.pricing import Usage, cost_of
 from fairlead.health.board import HealthBoard
 from fairlead.health.endpoint import Attempt
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.encoding import decoded
+from fairlead.wire.ending import finish_reason, reply_id
+from fairlead.wire.tokens import TokenEstimates
 from fairlead.wire.usage import last_usage, usage_of_reply
 
 READ_LIMIT_BYTES = 4 * 1024 * 1024
@@ -33,23 +41,49 @@ class Unsettled:
     attempt: Attempt | None
     """Where its speed is worth noting: None for a reply that broke off, or was held up by the caller."""
     ended_at: float
+    usage: Usage | None = None
+    """Where it has been read already."""
 
 
-def settle(record: ExchangeRecord, board: HealthBoard) -> None:
+def settle(record: ExchangeRecord, board: HealthBoard, estimates: TokenEstimates) -> None:
     """Fill in what was used and what it costs, and note how fast the reply came, if that is still to be done."""
     unsettled = record.unsettled
     if not isinstance(unsettled, Unsettled):
         return
     record.unsettled = None
-    usage = None
-    if unsettled.is_whole:
-        body = decoded(unsettled.content, unsettled.encoding, READ_LIMIT_BYTES)
-        usage = usage_of_reply(body) if body is not None else None
-    elif unsettled.encoding in (b"", b"identity"):
-        usage = last_usage(unsettled.content)
+    content, endpoint = _plain(unsettled), unsettled.endpoint
+    usage = unsettled.usage
+    if usage is None and content is not None:
+        usage = usage_of_reply(content) if unsettled.is_whole else last_usage(content)
+    if content is not None:
+        record.finish_reason, record.upstream_id = finish_reason(content), reply_id(content)
+    if record.end == "cut":
+        record.finish_reason = "error"
+    if usage is None:
+        charge_estimate(record, endpoint, estimates)
+        return
     record.usage = usage
+    record.cost_usd_nanos = cost_of(endpoint.price, usage)
+    if usage.completion_tokens == 0 and record.finish_reason in ("", "error"):
+        record.cost_usd_nanos = 0
     if unsettled.attempt is not None:
-        tokens = usage.completion_tokens if usage is not None else 0
-        board.replied(unsettled.attempt, unsettled.ended_at, record.first_content_at, tokens)
-    if usage is not None and unsettled.endpoint.price is not None:
-        record.cost_usd_nanos = cost_usd_nanos(unsettled.endpoint.price, usage)
+        estimates.observe(endpoint.id, usage, record.request_bytes, record.reply_bytes, is_stream=record.is_stream)
+        board.replied(unsettled.attempt, unsettled.ended_at, record.first_content_at, usage.completion_tokens)
+
+
+def _plain(unsettled: Unsettled) -> bytes | None:
+    """Return the content, None if it cannot be read."""
+    if unsettled.is_whole:
+        return decoded(unsettled.content, unsettled.encoding, READ_LIMIT_BYTES)
+    return unsettled.content if unsettled.encoding in (b"", b"identity") else None
+
+
+def charge_estimate(record: ExchangeRecord, endpoint: Endpoint, estimates: TokenEstimates) -> None:
+    """Fill in what was presumably used, and what that costs: from the bytes of the request and of the reply so far."""
+    reply_bytes = record.tap.size if record.tap is not None else record.reply_bytes
+    record.usage = Usage(
+        prompt_tokens=estimates.prompt_tokens(endpoint.id, record.request_bytes),
+        completion_tokens=estimates.completion_tokens(endpoint.id, reply_bytes, is_stream=record.is_stream),
+    )
+    record.cost_usd_nanos = cost_of(endpoint.price, record.usage)
+    record.is_estimated = True

@@ -8,7 +8,9 @@
         server.log        of the current process
         appendonlydir/    the data; plain commands, no binary snapshot, so that Redis 7 reads what Valkey 9 wrote
 
-An everysec append-only file loses up to a second of writes when the machine dies, none when only the process does.
+Every write is on the disk before it is confirmed (appendfsync always): a charge that a worker has forgotten, since the
+store took it, survives the machine. Writes come in few and large calls, ten a second and worker for health and as many
+for money, so that is 20 fdatasync a second and worker: 0.25 ms each on the SSD it was measured on.
 """
 
 import contextlib
@@ -165,7 +167,7 @@ class EmbeddedStore:
             "loglevel": "warning",
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "aof-use-rdb-preamble": "no",
             "aof-load-truncated": "yes",
         }

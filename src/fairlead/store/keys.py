@@ -1,6 +1,6 @@
 """API keys in Redis, and the worker's memory of them.
 
-    fl:1:key:{<sha256>}   hash: name, label, created, disabled
+    fl:1:key:{<sha256>}   hash: what is known of the key, see `key_fields.py`
     fl:1:keys             set of all hashes
     fl:1:keys:changed     channel: the hash of a key that was changed or deleted
 
@@ -9,7 +9,8 @@ working; when the subscription stands again, all of it is read anew, since chang
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -19,13 +20,14 @@ from fairlead.access.admit import refuse_unknown
 from fairlead.access.keys import ApiKey, is_well_formed, key_hash
 from fairlead.errors import ApiError
 from fairlead.store import PREFIX
+from fairlead.store.key_fields import fields_of, key_of, set_and_gone
 from fairlead.store.redis import Client, run_scripts, subscriber
 
 CHANGED = f"{PREFIX}keys:changed"
 ALL = f"{PREFIX}keys"
 
 MAX_REMEMBERED = 100_000
-"""Keys in a worker's memory, some 50 MB at the most; beyond it all are forgotten at once and looked up anew."""
+"""Keys in a worker's memory, some 80 MB at the most; beyond it all are forgotten at once and looked up anew."""
 MAX_STRANGERS = 10_000
 """Well-formed keys that the store does not know, remembered so that a client that insists costs no more look-ups."""
 READ_AT_ONCE = 500
@@ -37,13 +39,19 @@ QUIET_S = 30.0
 
 # Change and news of it in one step: were whoever makes the change to die in between, every worker would go on with
 # what it remembers. A key that is gone stays gone: HSET alone would make a new one, without a name, that works.
-_SET_DISABLED = """
-if redis.call('EXISTS', KEYS[1]) == 1 then
-    redis.call('HSET', KEYS[1], 'disabled', ARGV[1])
-    redis.call('PUBLISH', ARGV[2], ARGV[3])
-end"""
+# ARGV: channel, hash, how many fields to set, these with their values, fields to remove.
+_CHANGE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+local last = 3 + 2 * tonumber(ARGV[3])
+for n = 4, last, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
+for n = last + 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[n]) end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return redis.call('HGETALL', KEYS[1])"""
 _GET = "return redis.call('HGETALL', KEYS[1])"
-_DELETE = "redis.call('DEL', KEYS[1]) redis.call('PUBLISH', ARGV[1], ARGV[2])"
+_DELETE = """
+local found = redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return found"""
 
 
 def _key(digest: str) -> str:
@@ -58,12 +66,12 @@ class KeyStore:
 
     async def add(self, key: ApiKey) -> None:
         await self._client.sadd(ALL, key.hash)  # first: a key that works can always be found in the list
-        await self._client.hset(_key(key.hash), mapping=_to_hash(key))
+        await self._client.hset(_key(key.hash), mapping=cast(Any, fields_of(key)))
         await self._client.publish(CHANGED, key.hash)
 
     async def get(self, digest: str) -> ApiKey | None:
-        found = await self._client.hgetall(_key(digest))
-        return _from_hash(digest, found) if found else None
+        found = cast(dict[bytes, bytes], await self._client.hgetall(_key(digest)))
+        return key_of(digest, found) if found else None
 
     async def get_each(self, digests: Sequence[str]) -> list[ApiKey | RedisError | None]:
         """Many keys in one round trip, each for itself: a node of a cluster may be away. Raises nothing."""
@@ -76,41 +84,55 @@ class KeyStore:
     async def list(self) -> list[ApiKey]:
         """All keys, oldest first."""
         digests = [bytes(digest).decode() for digest in cast(set[bytes], await self._client.smembers(ALL))]
-        found = [await self.get(digest) for digest in digests]
-        return sorted((key for key in found if key is not None), key=lambda key: (key.created, key.hash))
+        found: list[ApiKey] = []
+        for start in range(0, len(digests), READ_AT_ONCE):
+            for key in await self.get_each(digests[start : start + READ_AT_ONCE]):
+                if isinstance(key, RedisError):
+                    raise key
+                if key is not None:
+                    found.append(key)
+        return sorted(found, key=lambda key: (key.created, key.hash))
 
     async def count(self) -> int:
         return int(await self._client.scard(ALL))
 
+    async def change(self, digest: str, changes: Mapping[str, object]) -> ApiKey | None:
+        """Give attributes of ApiKey new values, all in one step; None where there is no such key, which is left so.
+
+        Returns the key as it then is.
+        """
+        values, gone = set_and_gone(changes)
+        pairs = [text for pair in values.items() for text in pair]
+        found = await self._eval(_CHANGE, digest, CHANGED, digest, str(len(values)), *pairs, *gone)
+        return _from_pairs(digest, found)
+
     async def set_disabled(self, digest: str, is_disabled: bool) -> None:
         """Change a key; one that does not exist is left so."""
-        await self._eval(_SET_DISABLED, digest, str(int(is_disabled)), CHANGED, digest)
+        await self.change(digest, {"is_disabled": is_disabled})
 
-    async def delete(self, digest: str) -> None:
-        await self._eval(_DELETE, digest, CHANGED, digest)
+    async def delete(self, digest: str) -> bool:
+        """Return whether there was such a key."""
+        found = await self._eval(_DELETE, digest, CHANGED, digest)
         await self._client.srem(ALL, digest)
+        return bool(found)
 
-    async def _eval(self, script: str, digest: str, *arguments: str) -> None:
-        await cast(Awaitable[object], self._client.eval(script, 1, _key(digest), *arguments))
-
-
-def _to_hash(key: ApiKey) -> Any:
-    return {"name": key.name, "label": key.label, "created": key.created, "disabled": int(key.is_disabled)}
+    async def _eval(self, script: str, digest: str, *arguments: str) -> object:
+        return await cast(Awaitable[object], self._client.eval(script, 1, _key(digest), *arguments))
 
 
 def _from_pairs(digest: str, found: Any) -> ApiKey | None:
     """A hash as a script sees it: names and values by turns."""
-    return _from_hash(digest, dict(zip(found[::2], found[1::2], strict=True))) if found else None
+    return key_of(digest, dict(zip(found[::2], found[1::2], strict=True))) if found else None
 
 
-def _from_hash(digest: str, found: Any) -> ApiKey:
-    return ApiKey(
-        hash=digest,
-        name=found.get(b"name", b"").decode(),
-        label=found.get(b"label", b"").decode(),
-        created=int(found.get(b"created", 0)),
-        is_disabled=found.get(b"disabled") == b"1",
-    )
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Turn a failure of the store within into the refusal of a request: ApiError 503."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        text = "The store cannot be reached. Try again shortly"
+        raise ApiError(503, text, error_type="server", headers={"retry-after": "1"}) from error
 
 
 class KeyRing:

@@ -1,8 +1,22 @@
 """The record of one exchange: what the log line, the ledger and the metrics are made of. No bodies, no keys."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from fairlead.catalog.pricing import Usage
+
+
+class HasSize(Protocol):
+    size: int
+
+
+class AppAttribution(NamedTuple):
+    """What the caller says of the program that asks (wire-api, 1.5)."""
+
+    referer: str = ""
+    title: str = ""
+    categories: tuple[str, ...] = ()
+    user_agent: str = ""
 
 
 @dataclass(slots=True)
@@ -27,8 +41,12 @@ class ExchangeRecord:
     started_at: float
     """Monotonic seconds."""
     key_hash: str = ""
+    asked: str = ""
+    """The model as the caller named it."""
     model: str = ""
     provider: str = ""
+    endpoint_id: str = ""
+    """Of the endpoint that answers."""
     is_stream: bool = False
     status: int = 0
     """What the caller got; 499 when it left before that."""
@@ -41,6 +59,24 @@ class ExchangeRecord:
     ended_at: float = 0.0
     usage: Usage | None = None
     cost_usd_nanos: int | None = None
+    is_free: bool = False
+    """The model costs nothing."""
+    is_estimated: bool = False
+    """The provider told no usage: it is reckoned from bytes."""
+    finish_reason: str = ""
+    upstream_id: str = ""
+    """What the provider calls the reply."""
+    request_bytes: int = 0
+    """Of the body's text."""
     reply_bytes: int = 0
     unsettled: object = None
     """What `relay.settle` needs to find usage and cost; None when that is done, or there is nothing to find."""
+    tap: HasSize | None = None
+    """Follows the reply."""
+    hold: object = None
+    """What the request holds of its key's limits."""
+    is_noted: bool = False
+    """Whether the store knows that it is under way."""
+    app: AppAttribution | None = None
+    session: str = ""
+    user: str = ""

@@ -19,6 +19,9 @@ Buffer = bytes | memoryview
 SESSION_BYTES = 4096
 """System prompt, tools' descriptions and first turn begin a conversation, and stay the same as it goes on."""
 
+MOST_CHOICES = 128
+"""As OpenAI has it."""
+
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Possessive: without it a name of 8 MB took 600 MB to match.
 _MEMBER_NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"((?:[^"\\]++|\\.)*+)"[ \t\n\r]*:[ \t\n\r]*')
@@ -86,6 +89,25 @@ class ChatRequest:
     def max_output_tokens(self) -> int | None:
         """What the caller allows the reply to cost, or None."""
         return self.fields.max_completion_tokens or self.fields.max_tokens
+
+    @property
+    def choices(self) -> int:
+        """How many replies are asked for at once. What is no number, the provider may refuse."""
+        try:
+            count = msgspec.json.decode(self._members["n"], type=int)
+        except (KeyError, msgspec.DecodeError):
+            return 1
+        return min(max(count, 1), MOST_CHOICES)
+
+    def named(self, name: str) -> str:
+        """Return a member that is a string, cut at 256 characters; empty if there is none, or of another type."""
+        member = self._members.get(name)
+        if member is None or memoryview(member)[0] != ord('"'):
+            return ""
+        try:
+            return str(msgspec.json.decode(member))[:256]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
 
     def session(self) -> int:
         """Return a number, not 0, that requests share whose prompts begin alike: a prompt cache may hold that part.

@@ -1,0 +1,239 @@
+-- Everything that happens to money, in one step: what has been used is charged, what is under way is noted, leases are
+-- drawn. fairlead/store/money.py makes the call and explains the keys.
+--
+-- KEYS[1]  the hash of workers; all other keys begin as it does, and so are in the same slot
+-- ARGV[1]  the call, MessagePack: see `Call` in money.py
+-- Answers  MessagePack: {now, is late, grants, alerts}
+
+local call = cmsgpack.unpack(ARGV[1])
+local WORKERS = KEYS[1]
+local P = WORKERS:sub(1, -8)
+local LEDGER = P .. 'ledger'
+local AWAY_S = 5          -- without any call: the store was away, or nobody had anything to say
+local LEASE_S = 86400     -- until leases go that nobody tells of any more
+local TOLD_S = 70 * 86400 -- until it is forgotten who was told: no window is charged to for as long
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+
+local function int(n) return string.format('%.0f', n) end
+
+-- Workers -------------------------------------------------------------------------------------------------------------
+
+-- Of each: the number of its last call, when that came, and whether it has been buried since. Under no name: since when
+-- there have been calls without a break.
+local workers, latest, since = {}, 0, 0
+local all = redis.call('HGETALL', WORKERS)
+for i = 1, #all, 2 do
+    local number, at, buried = all[i + 1]:match('^(%d+) (%S+)(.*)$')
+    if all[i] == '' then since = tonumber(at) else
+        workers[all[i]] = {number = tonumber(number), at = tonumber(at), is_buried = buried ~= ''}
+    end
+    latest = math.max(latest, tonumber(at))
+end
+
+local function note(worker, number, at, mark)
+    redis.call('HSET', WORKERS, worker, string.format('%.0f %.3f%s', number, at, mark))
+end
+
+-- A call that comes late, after a later one of its worker, says what is no longer true; and its news come again.
+local own = workers[call.worker]
+if own and call.number <= own.number then return cmsgpack.pack({now, true, {}, {}}) end
+note(call.worker, call.number, now, '')
+workers[call.worker] = {at = now}
+if now - latest > AWAY_S then
+    since = now
+    note('', 0, now, '')
+end
+
+-- Charging ------------------------------------------------------------------------------------------------------------
+
+local spent, rollup, touched = {}, {}, {}
+
+local function add(to, name, field, amount)
+    local fields = to[name]
+    if not fields then
+        fields = {}
+        to[name] = fields
+    end
+    fields[field] = (fields[field] or 0) + amount
+end
+
+local METRICS = {'usd_nanos', 'prompt', 'completion', 'reasoning', 'cached'}
+
+-- Charge a generation, once: of a second word about the same one only a better one counts, with the difference.
+local function charge(g)
+    local ids = P .. 'ids:' .. g.day
+    local requests, json, before = 1, g.json, {}
+    local doubt, charged = (redis.call('HGET', ids, g.id) or ''):match('^%d+%-%d+ (%d)(.*)$')
+    if doubt then
+        if g.doubt >= tonumber(doubt) then return end
+        for amount in charged:gmatch('%d+') do before[#before + 1] = tonumber(amount) end
+        requests = 0
+        json = json:sub(1, -2) .. ',"corrects_usd_nanos":' .. int(before[1]) .. '}'
+    end
+    local name = g.key .. '|' .. g.model .. '|' .. g.provider .. '|'
+    local differences, amounts = {}, {}
+    for i, metric in ipairs(METRICS) do
+        local difference = g.amounts[i] - (before[i] or 0)
+        differences[i], amounts[i] = int(difference), int(g.amounts[i])
+        if difference ~= 0 then add(rollup, g.day, name .. metric, difference) end
+    end
+    if requests > 0 then add(rollup, g.day, name .. 'requests', requests) end
+    local cost = g.amounts[1] - (before[1] or 0)
+    for _, account in ipairs(g.key == '' and {'*'} or {g.key, '*'}) do
+        for _, field in ipairs({'total', 'd:' .. g.day, g.week, g.month}) do add(spent, account, field, cost) end
+        if requests > 0 then add(spent, account, 'n', requests) end
+    end
+    if g.is_free and requests > 0 then add(spent, 'free:' .. g.key, 'd:' .. g.day, requests) end
+    local n = table.concat({g.key, g.day, table.concat(differences, ' '), requests}, ' ')
+    local entry = redis.call('XADD', LEDGER, '*', 'g', json, 'n', n)
+    redis.call('HSET', ids, g.id, table.concat({entry, g.doubt, table.concat(amounts, ' ')}, ' '))
+    if g.upstream_id ~= '' and (redis.call('HGET', ids, g.upstream_id) or '='):sub(1, 1) == '=' then
+        redis.call('HSET', ids, g.upstream_id, '=' .. g.id)
+    end
+    touched[ids] = true
+end
+
+-- Of the windows of one kind the last three stay: a stream may be charged to the one before.
+local function prune(key)
+    local kinds = {d = {}, w = {}, m = {}}
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+        local kind = kinds[field:match('^([dwm]):')]
+        if kind then kind[#kind + 1] = field end
+    end
+    for _, fields in pairs(kinds) do
+        table.sort(fields)
+        for i = 1, #fields - 3 do redis.call('HDEL', key, fields[i]) end
+    end
+end
+
+local function write_charges()
+    for account, fields in pairs(spent) do
+        local key, is_new = P .. 'spent:' .. account, false
+        for field, amount in pairs(fields) do
+            if amount ~= 0 then
+                local text = int(amount)
+                local sum = redis.call('HINCRBY', key, field, text)
+                if field:sub(1, 2) == 'd:' and int(sum) == text then is_new = true end
+            end
+        end
+        redis.call('HSET', key, 'last', clock[1])
+        if is_new then prune(key) end
+    end
+    for day, fields in pairs(rollup) do
+        local key = P .. 'day:' .. day
+        for field, amount in pairs(fields) do redis.call('HINCRBY', key, field, int(amount)) end
+        redis.call('SADD', P .. 'days', day)
+    end
+    for ids in pairs(touched) do redis.call('EXPIRE', ids, call.ledger_s) end
+end
+
+local open = P .. 'open:' .. call.worker
+for _, g in ipairs(call.settled) do
+    charge(g)
+    redis.call('HDEL', open, g.id)
+end
+for _, id in ipairs(call.closed) do redis.call('HDEL', open, id) end
+for _, g in ipairs(call.open) do redis.call('HSET', open, g.id, cmsgpack.pack(g)) end
+
+-- The dead ------------------------------------------------------------------------------------------------------------
+
+-- They are remembered for a while: their last calls may still be on the way.
+local alive, alive_count = {}, 0
+for worker, known in pairs(workers) do
+    if not known.is_buried and now - math.max(known.at, since) <= call.dead_s then
+        alive[worker] = true
+        alive_count = alive_count + 1
+    elseif not known.is_buried then
+        local left = P .. 'open:' .. worker
+        local entries = redis.call('HGETALL', left)
+        for i = 2, #entries, 2 do charge(cmsgpack.unpack(entries[i])) end
+        redis.call('DEL', left)
+        note(worker, known.number, known.at, ' buried')
+    elseif now - known.at > 40 * call.dead_s then
+        redis.call('HDEL', WORKERS, worker)
+    end
+end
+write_charges()
+
+-- Leases --------------------------------------------------------------------------------------------------------------
+
+local function lease(account, amount)
+    redis.call('HSET', P .. 'lease:' .. account, call.worker, int(amount))
+    redis.call('EXPIRE', P .. 'lease:' .. account, LEASE_S)
+end
+
+for account, amount in pairs(call.leases) do
+    if amount == 0 then redis.call('HDEL', P .. 'lease:' .. account, call.worker) else lease(account, amount) end
+end
+
+-- What nobody else may use any more: settled, or in a living worker's hands.
+local function draw_amount(draw)
+    local key = P .. 'lease:' .. draw.account
+    local leased, own = 0, 0
+    local leases = redis.call('HGETALL', key)
+    for i = 1, #leases, 2 do
+        if not alive[leases[i]] then
+            redis.call('HDEL', key, leases[i])
+        else
+            leased = leased + tonumber(leases[i + 1])
+            if leases[i] == call.worker then own = tonumber(leases[i + 1]) end
+        end
+    end
+    local left, tightest, unleased = nil, 0, 0
+    for i, limit in ipairs(draw.limits) do
+        local most = limit[2] or tonumber(redis.call('HGET', P .. 'credits', 'total') or 0)
+        local rest = most - tonumber(redis.call('HGET', P .. 'spent:' .. draw.account, limit[1]) or 0)
+        if not left or rest < left then left, tightest = rest, i - 1 end
+    end
+    unleased = left
+    left = left - leased
+    local granted = 0
+    if left >= draw.need then
+        granted = math.floor(draw.need + math.min(draw.want - draw.need, (left - draw.need) / (4 * alive_count)))
+        lease(draw.account, own + granted)
+    end
+    return {granted, left - granted, unleased, tightest}
+end
+
+-- Generic cell rate algorithm: the theoretical arrival time of the next, as microseconds. `returned` comes back first,
+-- and what is owed (it is below zero) is paid.
+local function draw_rate(draw)
+    local key = P .. 'rate:' .. draw.account
+    local us = now * 1000000
+    local burst = draw.burst * draw.interval_us
+    local tat = math.max(tonumber(redis.call('GET', key) or 0), us)
+    tat = math.max(tat - draw.returned * draw.interval_us, us)
+    local most = math.floor((us + burst - tat) / draw.interval_us + 1e-9)
+    local granted = 0
+    if most >= draw.need then
+        granted = math.floor(draw.need + math.min(draw.want - draw.need, (most - draw.need) / (4 * alive_count)))
+        tat = tat + granted * draw.interval_us
+    end
+    redis.call('SET', key, int(tat), 'PX', int(math.max(1, (tat - us) / 1000 + 1000)))
+    return {granted, most - granted, math.max(0, tat - us), math.max(0, tat + draw.need * draw.interval_us - burst - us)}
+end
+
+-- Alerts --------------------------------------------------------------------------------------------------------------
+
+-- Each is told once; to a worker that did not hear it, again.
+local reached = {}
+for _, watch in ipairs(call.watch) do
+    local sum = tonumber(redis.call('HGET', P .. 'spent:' .. watch.account, watch.field) or 0)
+    if sum >= watch.amount then
+        local told = P .. 'told:' .. watch.field .. ' ' .. watch.name
+        local worker, number = (redis.call('GET', told) or ''):match('^(.*) (%d+)$')
+        if not worker or (worker == call.worker and tonumber(number) > call.heard) then
+            redis.call('SET', told, call.worker .. ' ' .. int(call.number))
+            if watch.field ~= 'total' then redis.call('EXPIRE', told, TOLD_S) end
+            reached[#reached + 1] = watch.name
+        end
+    end
+end
+
+local grants = {}
+for i, draw in ipairs(call.draws) do
+    grants[i] = draw.limits and draw_amount(draw) or draw_rate(draw)
+end
+if call.trim_ms > 0 then redis.call('XTRIM', LEDGER, 'MINID', '~', int(call.trim_ms)) end
+return cmsgpack.pack({now, false, grants, reached})

@@ -1,0 +1,542 @@
+"""A worker's till: holds what requests may cost, charges what they did, and settles with the store ten times a second.
+
+Nothing on the path of a request waits for the store, but for a request under a limit whose lease here is used up.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from fairlead import clock
+from fairlead.access.keys import ApiKey
+from fairlead.access.lease import RATE_GOOD_S, AmountLease, AmountLimit, RateLease, RateLimit
+from fairlead.access.spend import (
+    INSTANCE,
+    Budgets,
+    WorstCase,
+    key_limits,
+    refuse_concurrency,
+    refuse_free_day,
+    refuse_held,
+    refuse_rate,
+    refuse_size,
+    refuse_spend,
+    refuse_unchecked,
+)
+from fairlead.access.windows import resets_at, windows_at
+from fairlead.store.backlog import Backlog
+from fairlead.store.money import (
+    DEAD_S,
+    AmountDraw,
+    Answer,
+    Call,
+    Charge,
+    Grant,
+    MoneyAway,
+    MoneyStore,
+    RateDraw,
+    Watch,
+    charge_of,
+)
+from fairlead.store.unsettled import Unsettled
+from fairlead.telemetry.generation import Generation
+
+FLUSH_S = 0.1
+SWEEP_S = 2.0
+"""How often a worker calls that has nothing at all to tell: somebody has to find the dead. Less than AWAY_S of the
+script, which takes a longer silence for an absence of the store, and nobody for dead because of that."""
+BEAT_S = 1.0
+"""How often a worker calls that has leases, or requests under way, and no news."""
+VOID_S = 0.8 * DEAD_S
+"""After so long without an answer the leases here may have been given to others."""
+CLOSED_AT_ONCE = 500
+SPEND_PATIENCE_S = 1.0
+SLOT_PATIENCE_S = 0.25
+"""How long a request waits for what others have leased and do not use, or hold for a request that ends."""
+PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05)
+TRIM_S = 60.0
+CLOSING_TRIES = 20
+_UNKNOWN = -1
+
+
+@dataclass(slots=True, eq=False)
+class KeyLeases:
+    """The leases of one key here; None where it has no such limit."""
+
+    key: ApiKey
+    spend: AmountLease | None = None
+    slots: AmountLease | None = None
+    requests: RateLease | None = None
+    tokens: RateLease | None = None
+    free_by_minute: RateLease | None = None
+    free_by_day: AmountLease | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """What a request holds until it has ended."""
+
+    leases: KeyLeases
+    started: float
+    """Unix seconds: what it costs is charged to the windows of then."""
+    has_slot: bool = False
+    spend: Sequence[tuple[AmountLease, int]] = ()
+    tokens: int = 0
+    has_free: bool = False
+    """One of the day's requests to free models."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    lease: AmountLease | RateLease
+    need: int
+    started: float = 0.0
+    answer: "asyncio.Future[Grant | None] | None" = None
+    """None if the need was met, and is taken; else why not. Nobody waits when something is only given back."""
+    is_met: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """The caller has left."""
+        return self.answer is not None and self.answer.done()
+
+    def end(self, grant: Grant, now: float) -> None:
+        """Take what is here now. The caller may have its turn only after the next call, or have left before that."""
+        if self.answer is not None and not self.answer.done():
+            lease = self.lease
+            take = lease.hold if isinstance(lease, AmountLease) else lease.take
+            self.is_met = take(self.need, now)
+            self.answer.set_result(None if self.is_met else grant)
+
+    def fail(self, error: MoneyAway) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Till:
+    """`under_way(is_all)` gives the requests under way, as they would have to be charged now, in case this worker dies:
+    all, or those that it has not given before.
+    """
+
+    def __init__(
+        self,
+        store: MoneyStore,
+        worker: str,
+        budgets: Budgets,
+        *,
+        workers: int = 1,
+        ledger_days: int = 90,
+        under_way: Callable[[bool], Sequence[Generation]] = lambda _: (),
+        alert: Callable[[str], None] = lambda _: None,
+        disk: Unsettled | None = None,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._budgets = budgets
+        self._workers = workers
+        self._ledger_s = ledger_days * 86_400
+        self._under_way = under_way
+        self._alert = alert
+        self._number = 0
+        self._backlog = Backlog(disk, _report)
+        self._closed: list[str] = []
+        self._waiting: list[_Waiting] = []
+        self._leases: dict[str, AmountLease] = {}
+        self._told: dict[str, int] = {}
+        """What the store takes each lease for, if that is anything; _UNKNOWN when an answer was lost."""
+        self._rates: dict[str, RateLease] = {}
+        self._used_rates: set[RateLease] = set()
+        """Those that may have something to give back, or to pay."""
+        self._of_key: dict[str, KeyLeases] = {}
+        self._instance = self._amount(INSTANCE, budgets.limits()) if budgets.limits() else None
+        self._wake = asyncio.Event()
+        self._calling = asyncio.Lock()
+        self._heard = 0
+        """Number of the last call that was answered."""
+        self._called_at = self._beat_at = self._answered_at = self._trimmed_at = clock.monotonic()
+        self._is_closed = False
+        self.is_away = False
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def is_unlimited(self, key: ApiKey) -> bool:
+        """Whether nothing limits a request with this key: then there is nothing to hold."""
+        return (
+            self._instance is None
+            and self._budgets.free_per_minute is None
+            and self._budgets.free_per_day is None
+            and key.limit_usd_nanos is None
+            and key.requests_per_minute is None
+            and key.tokens_per_minute is None
+            and key.max_concurrency is None
+        )
+
+    async def enter(self, key: ApiKey, started: float | None = None) -> Hold:
+        """Admit a request: its place in the rate, and among those under way. Raises ApiError 429 and 503.
+
+        `started`: the Unix time that its generation will have; now, if nothing is said.
+        """
+        leases = self._leases_of(key)
+        hold = Hold(leases, clock.wall() if started is None else started)
+        if leases.requests is not None and not leases.requests.take(1, clock.monotonic()):
+            await self._take(leases.requests, 1, "requests")
+        if leases.slots is not None:
+            if not self._hold(leases.slots, 1, hold.started):
+                await self._hold_slot(leases.slots, hold.started)
+            hold.has_slot = True
+        return hold
+
+    async def reserve(self, hold: Hold, worst: WorstCase) -> None:
+        """Hold the most that the request may cost. Raises ApiError 400, 402, 403, 429 and 503; `leave` all the same."""
+        leases = hold.leases
+        if leases.tokens is not None:
+            if worst.tokens > leases.tokens.limit.per_minute:
+                raise refuse_size(leases.tokens.limit.per_minute, worst.tokens)
+            if not leases.tokens.take(worst.tokens, clock.monotonic()):
+                await self._take(leases.tokens, worst.tokens, "tokens")
+            hold.tokens = worst.tokens
+        if worst.is_free:
+            await self._reserve_free(hold)
+        amount = worst.usd_nanos
+        for lease in (leases.spend, self._instance):
+            if lease is not None and amount > 0:
+                if not self._hold(lease, amount, hold.started):
+                    await self._hold_spend(lease, amount, hold.started, worst)
+                hold.spend = (*hold.spend, (lease, amount))
+
+    async def _reserve_free(self, hold: Hold) -> None:
+        by_minute, by_day = hold.leases.free_by_minute, hold.leases.free_by_day
+        if by_minute is not None and not by_minute.take(1, clock.monotonic()):
+            await self._take(by_minute, 1, "free-models")
+        if by_day is not None:
+            if not self._hold(by_day, 1, hold.started):
+                await self._hold_free(by_day, hold.started)
+            hold.has_free = True
+
+    async def _hold_free(self, lease: AmountLease, started: float) -> None:
+        if await self._hold_drawn(lease, 1, started, SLOT_PATIENCE_S) is not None:
+            now, limit = clock.wall(), lease.limits[0]
+            raise refuse_free_day(limit.most or 0, now, resets_at(limit.window, now) or now)
+
+    def leave(self, hold: Hold, usd_nanos: int, tokens: int) -> None:
+        """Settle what a request has held; it has taken so much of it."""
+        now = clock.monotonic()
+        if hold.has_slot and hold.leases.slots is not None:
+            self._free(hold.leases.slots, 1, 0, now)
+        if hold.has_free and hold.leases.free_by_day is not None:
+            self._free(hold.leases.free_by_day, 1, 1, now)
+        for lease, amount in hold.spend:
+            self._free(lease, amount, usd_nanos, now)
+        if hold.leases.tokens is not None:
+            hold.leases.tokens.settle(hold.tokens, tokens)
+            self._used_rates.add(hold.leases.tokens)
+
+    def _free(self, lease: AmountLease, held: int, used: int, now: float) -> None:
+        lease.settle(held, used, now)
+        if lease.available > lease.ahead:  # others may be waiting for it
+            self._wake.set()
+
+    def charge(self, generation: Generation) -> None:
+        """Charge what has ended."""
+        self._backlog.add(charge_of(generation))
+
+    def adopt(self) -> None:
+        """Charge what dead workers have left on the disk."""
+        self._backlog.adopt()
+
+    def forget(self, generation_id: str) -> None:
+        """Forget what was given as under way, and has ended without a charge."""
+        self._closed.append(generation_id)
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def _leases_of(self, key: ApiKey) -> KeyLeases:
+        found = self._of_key.get(key.hash)
+        if found is None or found.key is not key:
+            found = self._of_key[key.hash] = self._renew(key)
+        return found
+
+    def _renew(self, key: ApiKey) -> KeyLeases:
+        """Make the leases of a key that is new here, or has changed; what is held goes on being held."""
+        renewed = KeyLeases(key)
+        if limits := key_limits(key):
+            renewed.spend = self._amount(key.hash, limits)
+        if (slots := key.max_concurrency) is not None:
+            renewed.slots = self._amount(f"slots:{key.hash}", (AmountLimit("total", slots),))
+            renewed.slots.keep = slots // (8 * self._workers)
+        if key.requests_per_minute is not None:
+            renewed.requests = self._rate(f"requests:{key.hash}", key.requests_per_minute)
+        if key.tokens_per_minute is not None:
+            renewed.tokens = self._rate(f"tokens:{key.hash}", key.tokens_per_minute)
+        if (per_minute := self._budgets.free_per_minute) is not None:
+            renewed.free_by_minute = self._rate(f"free-rate:{key.hash}", per_minute)
+        if (per_day := self._budgets.free_per_day) is not None:
+            renewed.free_by_day = self._amount(f"free:{key.hash}", (AmountLimit("daily", per_day),))
+        return renewed
+
+    def _amount(self, account: str, limits: tuple[AmountLimit, ...]) -> AmountLease:
+        lease = self._leases.get(account)
+        if lease is None:
+            lease = self._leases[account] = AmountLease(account, limits, used_at=clock.monotonic())
+        elif lease.limits != limits:
+            lease.limits = limits
+            lease.void()  # the next draw is by the new ones
+        return lease
+
+    def _rate(self, account: str, per_minute: int) -> RateLease:
+        limit = RateLimit(per_minute)
+        lease = self._rates.setdefault(account, RateLease(account, limit))
+        lease.limit = limit
+        return lease
+
+    def _hold(self, lease: AmountLease, amount: int, started: float) -> bool:
+        """Hold what is here, unless it may be another's already, or is for other windows than this request's."""
+        now = clock.monotonic()
+        return now - self._answered_at <= VOID_S and _is_today(started) and lease.hold(amount, now)
+
+    async def _hold_slot(self, lease: AmountLease, started: float) -> None:
+        grant = await self._hold_drawn(lease, 1, started, SLOT_PATIENCE_S)
+        if grant is not None:
+            raise refuse_concurrency(lease.limits[0].most or 0)
+
+    async def _hold_spend(self, lease: AmountLease, amount: int, started: float, worst: WorstCase) -> None:
+        grant = await self._hold_drawn(lease, amount, started, SPEND_PATIENCE_S)
+        if grant is not None:
+            limit = lease.limits[int(grant.fourth)]
+            if grant.third >= amount:
+                raise refuse_held(lease.account, limit)
+            raise refuse_spend(lease.account, limit, int(grant.third), worst)
+
+    async def _hold_drawn(self, lease: AmountLease, amount: int, started: float, patience_s: float) -> Grant | None:
+        """Draw until `amount` is held; return the store's last word if it cannot be had.
+
+        While it is only leased to others, or held for requests under way, it may come back.
+        """
+        if not _is_today(started):
+            lease.void()  # it is for other windows
+        deadline = clock.monotonic() + patience_s
+        pauses = itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1]))
+        while (grant := await self._draw(lease, amount, started)) is not None:
+            pause_s = next(pauses)
+            if grant.third < amount or clock.monotonic() + pause_s > deadline:
+                break
+            await asyncio.sleep(pause_s)
+        return grant
+
+    async def _take(self, lease: RateLease, amount: int, what: str) -> None:
+        grant = await self._draw(lease, amount)
+        if grant is not None:
+            retry_s = grant.fourth / 1e6
+            raise refuse_rate(what, lease.limit.per_minute, retry_s, clock.wall() + grant.third / 1e6)
+
+    async def _draw(self, lease: AmountLease | RateLease, need: int, started: float = 0.0) -> Grant | None:
+        """Draw until `need` is here, and take it. Returns what the store says if it cannot be had now.
+
+        Raises ApiError 503 when the store does not answer.
+        """
+        if self._is_closed:
+            raise refuse_unchecked()
+        answer: asyncio.Future[Grant | None] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(lease, need, started, answer)
+        self._waiting.append(waiting)
+        self._wake.set()
+        try:
+            return await answer
+        except MoneyAway:
+            raise refuse_unchecked() from None
+        except asyncio.CancelledError:
+            if waiting.is_met and isinstance(lease, AmountLease):
+                self._free(lease, need, 0, clock.monotonic())
+            elif waiting.is_met and isinstance(lease, RateLease):
+                lease.settle(need, 0)
+            raise
+
+    # -- the store -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Settle for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(FLUSH_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await self.flush()
+            except Exception as error:  # noqa: BLE001 - one call that went wrong must not be the last
+                _report(error)
+
+    async def close(self) -> None:
+        """Tell what is left, and give back all leases. What the store does not take stays on the disk."""
+        self._under_way = lambda _: ()
+        self._is_closed = True
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.fail(MoneyAway("closed"))
+        failures, is_told = 0, False
+        while not is_told and failures < CLOSING_TRIES:
+            for lease in self._leases.values():
+                lease.available = lease.held = 0
+            is_told = await self.flush()
+            failures += self.is_away
+        self._backlog.close()
+
+    async def flush(self) -> bool:
+        """Tell the store what is new, and ask what is wanted. Returns whether all of it has been told."""
+        async with self._calling:
+            call, waiting = self._call(clock.monotonic())
+            if call is None:
+                return True
+            try:
+                answer = await self._store.call(call)
+            except MoneyAway as error:
+                self.is_away = True
+                self._is_unheard(call, waiting, error)
+                return False
+            except BaseException:
+                self._is_unheard(call, waiting, MoneyAway("the call has been given up"))
+                raise
+            self.is_away = False
+            self._answered_at = clock.monotonic()
+            if answer.is_late:
+                self._is_late(call, waiting)
+                return False
+            self._is_heard(call, waiting, answer)
+            return not self._backlog and not self._closed
+
+    def _call(self, now: float) -> tuple[Call | None, Sequence[_Waiting]]:
+        is_beat = now - self._beat_at >= BEAT_S
+        if is_beat:
+            self._beat_at = now
+        under_way = self._noted(is_beat)
+        self._give_back(now)
+        batch = self._backlog.batch()
+        leases = self._outstanding()
+        waiting, self._waiting = [one for one in self._waiting if not one.is_over], []
+        has_news = batch or self._closed or waiting or under_way or leases != self._told
+        if not has_news and not (is_beat and leases) and now - self._called_at < SWEEP_S:
+            return None, ()
+        self._called_at = now
+        self._number += 1
+        call = Call(
+            self._worker,
+            self._number,
+            batch,
+            under_way,
+            self._closed[:CLOSED_AT_ONCE],
+            leases,
+            [self._asked(one) for one in waiting],
+            self._watches(batch),
+            ledger_s=self._ledger_s + 86_400,
+            heard=self._heard,
+        )
+        if now - self._trimmed_at > TRIM_S:
+            self._trimmed_at = now
+            self.adopt()
+            call.trim_ms = int((clock.wall() - self._ledger_s) * 1000)
+        return call, waiting
+
+    def _noted(self, is_all: bool) -> Sequence[Charge]:
+        try:
+            return [charge_of(generation) for generation in self._under_way(is_all)]
+        except Exception as error:  # noqa: BLE001 - what has ended is charged all the same
+            _report(error)
+            return ()
+
+    def _give_back(self, now: float) -> None:
+        """Let go of what is not needed here; of all of it when the store may have given it to others."""
+        is_void = now - self._answered_at > VOID_S
+        for account in self._told:
+            lease = self._leases[account]
+            if is_void:
+                lease.void()
+            lease.give_back(now)
+        for rate in [rate for rate in self._used_rates if now - rate.drawn_at > RATE_GOOD_S]:
+            self._used_rates.discard(rate)
+            if rate.available:
+                self._waiting.append(_Waiting(rate, 0))
+
+    def _outstanding(self) -> dict[str, int]:
+        """Return what the others must not use: what is here, and what has been used and is charged by a later call."""
+        later = self._backlog.later()
+        return {account: self._leases[account].outstanding + later[account] for account in self._told}
+
+    def _asked(self, waiting: _Waiting) -> AmountDraw | RateDraw:
+        lease, need = waiting.lease, waiting.need
+        if isinstance(lease, AmountLease):
+            windows = windows_at(waiting.started)
+            limits = [(windows[limit.window], limit.most) for limit in lease.limits]
+            if _is_today(waiting.started):
+                need = max(need - lease.available, 1)
+            return AmountDraw(lease.account, limits, need, need + lease.ahead)
+        returned, lease.available = lease.available, 0
+        want = lease.want(need, self._workers) if need else 0
+        return RateDraw(lease.account, lease.limit.interval_us, lease.limit.per_minute, returned, need, want)
+
+    def _watches(self, batch: Iterable[Charge]) -> list[Watch]:
+        """Return what to tell of: the parts of the limits that these charges count against."""
+        found = []
+        of_each = {(account, charge.day): charge for charge in batch for account in (charge.key, INSTANCE)}
+        for (account, _), charge in of_each.items():
+            key = self._of_key.get(account)
+            lease = self._instance if account == INSTANCE else key.spend if key is not None else None
+            for limit in lease.limits if lease is not None else ():
+                if limit.most:
+                    for part in self._budgets.alerts:
+                        name = f"{account} {limit.window} {part:g} {limit.most}"
+                        field = charge.windows[limit.window]
+                        found.append(Watch(account, field, max(int(limit.most * part), 1), name))
+        return found
+
+    def _is_heard(self, call: Call, waiting: Sequence[_Waiting], answer: Answer) -> None:
+        self._heard = call.number
+        del self._closed[: len(call.closed)]
+        self._told = {account: amount for account, amount in call.leases.items() if amount}
+        for one, grant in zip(waiting, answer.grants, strict=True):
+            lease = one.lease
+            lease.available += grant.granted
+            if isinstance(lease, RateLease):
+                lease.drawn_at = self._answered_at
+                lease.remaining, lease.reset_s = grant.rest, grant.third / 1e6
+                self._used_rates.add(lease)
+            elif grant.granted:
+                self._told[lease.account] = self._told.get(lease.account, 0) + grant.granted
+            one.end(grant, self._answered_at)
+        for name in answer.reached:
+            asyncio.get_running_loop().call_soon(self._alert, name)  # its faults are not ours
+        self._backlog.confirm(len(call.settled))
+
+    def _is_late(self, call: Call, waiting: Sequence[_Waiting]) -> None:
+        """It was made twice, since the connection broke, and this is the answer to the second one. Ask anew.
+
+        Or the store knows a higher number of this worker, from wherever: begin beyond it.
+        """
+        self._number += 1_000_000
+        self._doubt(call, waiting)
+        self._waiting = [*waiting, *self._waiting]
+        self._wake.set()
+
+    def _is_unheard(self, call: Call, waiting: Sequence[_Waiting], error: MoneyAway) -> None:
+        self._doubt(call, waiting)
+        for one in waiting:
+            one.fail(error)
+
+    def _doubt(self, call: Call, waiting: Sequence[_Waiting]) -> None:
+        """What was drawn may have been granted, or not: what is here counts, and the store has to be told."""
+        for one, draw in zip(waiting, call.draws, strict=True):
+            if isinstance(draw, AmountDraw):
+                self._told[draw.account] = _UNKNOWN
+            elif isinstance(one.lease, RateLease) and draw.returned < 0:  # a debt stays one
+                one.lease.available += draw.returned
+                self._used_rates.add(one.lease)
+
+
+def _is_today(started: float) -> bool:
+    return started // 86_400 == clock.wall() // 86_400
+
+
+def _report(error: Exception) -> None:
+    """Tell whoever looks after the event loop; the till goes on."""
+    asyncio.get_running_loop().call_exception_handler({"message": "a fault in settling", "exception": error})

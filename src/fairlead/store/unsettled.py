@@ -1,0 +1,97 @@
+"""Charges that the store has not confirmed yet, on disk: what a worker has charged outlives it.
+
+    FAIRLEAD_DATA_DIR/unsettled/<worker>/
+      lock         held by the worker while it lives
+      <n>.jsonl    one charge per line; removed when the store has confirmed all of them
+
+A charge is written when its request ends, before the caller has the last byte: a kill costs nothing that was answered,
+however long the store has been away. Whoever finds the files of a dead worker charges what is in them; a charge that is
+told twice counts once. Written is written to the kernel, not to the disk: the death of the machine costs the charges of
+the last moment (a tenth of a second with the store at hand).
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from fairlead.store.lockfile import LockFile
+from fairlead.store.money import Charge
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Charge)
+
+
+class Unsettled:
+    """The files of one worker. Every method may raise OSError."""
+
+    def __init__(self, data_dir: Path, worker: str) -> None:
+        self._all = data_dir / "unsettled"
+        self._dir = self._all / worker
+        self._lock = LockFile(self._dir / "lock")
+        self._number = 0
+        self._fd = -1
+        self._adopted: dict[Path, LockFile] = {}
+
+    def append(self, charge: Charge) -> None:
+        """Write a charge down."""
+        if self._fd < 0:
+            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.take()
+            self._number += 1
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._fd = os.open(self._path(self._number), flags, 0o600)
+        os.write(self._fd, _ENCODER.encode(charge) + b"\n")
+
+    def seal(self) -> Path | None:
+        """Begin a new file; return the one with all charges since the last time, None if there are none."""
+        if self._fd < 0:
+            return None
+        os.close(self._fd)
+        self._fd = -1
+        return self._path(self._number)
+
+    def _path(self, number: int) -> Path:
+        return self._dir / f"{number}.jsonl"
+
+    def orphans(self) -> Iterator[tuple[Path, list[Charge]]]:
+        """Yield the directory of each dead worker with what it had charged. It is ours until `bury`."""
+        for directory in sorted(self._all.glob("*/")):
+            if directory == self._dir or directory in self._adopted:
+                continue
+            lock = LockFile(directory / "lock")
+            try:
+                if not lock.take():
+                    continue
+            except FileNotFoundError:  # another one has buried it meanwhile
+                continue
+            self._adopted[directory] = lock
+            yield directory, [charge for path in sorted(directory.glob("*.jsonl")) for charge in read(path)]
+
+    def bury(self, directory: Path) -> None:
+        """Remove what a dead worker has left: the store has confirmed it."""
+        shutil.rmtree(directory, ignore_errors=True)
+        if (lock := self._adopted.pop(directory, None)) is not None:
+            lock.let_go()
+
+    def close(self) -> None:
+        """Leave: with files, if there are any, for others to find."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._dir.exists() and not any(self._dir.glob("*.jsonl")):
+            shutil.rmtree(self._dir, ignore_errors=True)
+        self._lock.let_go()
+
+
+def read(path: Path) -> list[Charge]:
+    """Return the charges in a file. What a crash has cut off is left out."""
+    found = []
+    for line in path.read_bytes().splitlines():
+        try:
+            found.append(_DECODER.decode(line))
+        except msgspec.DecodeError:
+            continue
+    return found

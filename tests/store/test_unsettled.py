@@ -1,0 +1,100 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fairlead.store.money import charge_of
+from fairlead.store.unsettled import Unsettled, read
+from fairlead.telemetry.generation import Generation
+
+
+def charge(number):
+    return charge_of(Generation(id=f"gen-1795276677-{number:x}", started=1795276677.0, cost_usd_nanos=number))
+
+
+def orphans(disk):
+    return {directory.name: [one.amounts[0] for one in charges] for directory, charges in disk.orphans()}
+
+
+@pytest.fixture
+def dead(tmp_path):
+    """What a process has left that was killed right after it had charged 1 and 2."""
+    program = (
+        "import os, sys; sys.path.insert(0, sys.argv[2]); import pathlib\n"
+        "from fairlead.store.money import charge_of\n"
+        "from fairlead.store.unsettled import Unsettled\n"
+        "from fairlead.telemetry.generation import Generation\n"
+        "disk = Unsettled(pathlib.Path(sys.argv[1]), 'dead')\n"
+        "for n in (1, 2):\n"
+        "    disk.append(charge_of(Generation(id=f'gen-1795276677-{n:x}', started=1795276677.0, cost_usd_nanos=n)))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    source = os.path.dirname(os.path.dirname(sys.modules["fairlead"].__file__))
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path), source], check=False)
+    assert ended.returncode == -9
+    return tmp_path
+
+
+def test_what_a_killed_worker_has_charged_is_found_by_one_other(dead):
+    one, other = Unsettled(dead, "one"), Unsettled(dead, "other")
+    assert orphans(one) == {"dead": [1, 2]}
+    assert orphans(other) == {}
+    assert orphans(one) == {}, "once"
+
+
+def test_until_the_store_has_it_it_is_kept(dead):
+    one = Unsettled(dead, "one")
+    [(directory, _)] = one.orphans()
+    one.close()
+    del one
+    assert directory.exists()
+
+
+def test_then_it_is_removed(dead):
+    one = Unsettled(dead, "one")
+    [(directory, _)] = one.orphans()
+    one.bury(directory)
+    assert list((dead / "unsettled").iterdir()) == []
+
+
+def test_a_line_that_a_crash_has_cut_off_costs_only_itself(dead):
+    path = dead / "unsettled" / "dead" / "1.jsonl"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert orphans(Unsettled(dead, "one")) == {"dead": [1]}
+
+
+def test_the_living_are_left_alone(tmp_path):
+    living, other = Unsettled(tmp_path, "living"), Unsettled(tmp_path, "other")
+    living.append(charge(1))
+    assert orphans(other) == {}
+    living.close()
+    assert orphans(other) == {"living": [1]}
+
+
+def test_each_file_holds_what_came_since_the_last(tmp_path):
+    disk = Unsettled(tmp_path, "one")
+    assert disk.seal() is None
+    disk.append(charge(1))
+    disk.append(charge(2))
+    first = disk.seal()
+    disk.append(charge(3))
+    second = disk.seal()
+    assert [one.amounts[0] for one in read(first)] == [1, 2]
+    assert [one.amounts[0] for one in read(second)] == [3]
+    assert read(first) == [charge(1), charge(2)]
+
+
+def test_nothing_is_left_of_one_that_has_told_all(tmp_path):
+    disk = Unsettled(tmp_path, "one")
+    disk.append(charge(1))
+    disk.seal().unlink()
+    disk.close()
+    assert list((tmp_path / "unsettled").iterdir()) == []
+
+
+def test_only_its_user_reads_it(tmp_path):
+    disk = Unsettled(tmp_path, "one")
+    disk.append(charge(1))
+    assert disk.seal().stat().st_mode & 0o077 == 0
+    assert (tmp_path / "unsettled" / "one").stat().st_mode & 0o077 == 0

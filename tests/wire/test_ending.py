@@ -1,0 +1,97 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.wire.ending import finish_reason, reply_id
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(**members):
+    return b"data: " + json.dumps(members).encode() + b"\n\n"
+
+
+def chunk(reason=None, content="x"):
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": reason, "native_finish_reason": "native"}
+    return event(id="chatcmpl-1", object="chat.completion.chunk", choices=[choice], usage=None)
+
+
+REPLY = {
+    "id": "chatcmpl-1",
+    "choices": [{"message": {"tool_calls": [{"id": "call_1"}]}, "finish_reason": "tool_calls"}],
+    "usage": {},
+}
+
+
+class TestFinishReason:
+    @pytest.mark.parametrize(
+        ("tail", "reason"),
+        [
+            (b"", ""),
+            (DONE, ""),
+            (chunk() + DONE, ""),
+            (chunk("stop") + DONE, "stop"),
+            (chunk() + chunk("length") + chunk() + event(choices=[], usage={}) + DONE, "length"),
+            (chunk("stop") + chunk("") + DONE, "stop"),
+            (chunk("stop") + chunk("error") + DONE, "error"),
+            (json.dumps(REPLY).encode(), "tool_calls"),
+            (json.dumps(REPLY, indent=2).encode(), "tool_calls"),
+            (b'{"finish_reason" :\t"stop" }', "stop"),
+            (b'"finish_reason":"sto', ""),
+            (b'"finish_reason":7', ""),
+        ],
+    )
+    def test_the_last_that_is_one(self, tail, reason):
+        assert finish_reason(tail) == reason
+
+    def test_what_a_model_says_is_none(self):
+        assert finish_reason(chunk(content='"finish_reason":"stop"') + DONE) == ""
+
+    @given(st.integers(0, 400))
+    def test_the_tail_may_begin_anywhere(self, cut):
+        tail = chunk() + chunk("stop") + DONE
+        assert finish_reason(tail[min(cut, tail.index(b'"finish_reason": "stop"')) :]) == "stop"
+
+    @given(st.binary(max_size=60))
+    def test_noise(self, noise):
+        assert finish_reason(noise) == ""
+        assert isinstance(finish_reason(b'"finish_reason":"' + noise + b'"'), str)
+
+
+class TestReplyId:
+    @pytest.mark.parametrize(
+        "part",
+        [
+            chunk() + DONE,
+            chunk()[30:] + chunk() + DONE,
+            (chunk() + DONE).replace(b"\n", b"\r\n"),
+            b": hello\n\n" + chunk(),
+            chunk().replace(b": ", b":"),
+            b'data:\t{ "id" : "chatcmpl-1"',
+            json.dumps(REPLY).encode(),
+            json.dumps(REPLY, indent=2).encode(),
+            b"\n" * 20 + json.dumps(REPLY).encode(),
+            json.dumps(REPLY).encode()[:60],
+            json.dumps(dict(reversed(REPLY.items()))).encode(),
+            event(choices=[{"delta": {"tool_calls": [{"id": "call_1"}]}}], id="chatcmpl-1") + DONE,
+        ],
+    )
+    def test_of_the_reply_and_not_of_something_in_it(self, part):
+        assert reply_id(part) == "chatcmpl-1"
+
+    @pytest.mark.parametrize(
+        "part",
+        [b"", DONE, b"{}", b"[]", b'{"id":7}', b'{"id":null}', b'data: {"x":{"id":"a"}}\n\n', b'{"x":{"id":"a"}'],
+    )
+    def test_none_is_told(self, part):
+        assert reply_id(part) == ""
+
+    def test_one_with_escapes_is_read(self):
+        assert reply_id(event(id='a"b')) == 'a"b'
+
+    @given(st.binary(max_size=60))
+    def test_noise(self, noise):
+        assert isinstance(reply_id(noise), str)
+        assert isinstance(reply_id(b'data: {"id":"' + noise), str)
