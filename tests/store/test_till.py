@@ -188,6 +188,21 @@ class TestSpend:
         assert (await waiting).spend
         assert (await holdings(store)).leases["k1"]["other"] == 60
 
+    async def test_what_another_keeps_for_its_own_next_requests_comes_back_at_once(self, store, worker):
+        """Or what is left of a small limit lies where nobody asks for it."""
+        one, other, mine = worker("one"), worker("other"), key(limit_usd_nanos=1_000)
+        for _ in range(4):
+            end(one, await served(one, admitted(one, mine, 100)), 90)
+            await one.flush()
+        assert (await holdings(store)).leases["k1"]["one"] > 20, "it expects more of the kind"
+        waiting = tasks.start("request", admitted(other, mine, 620))
+        for _ in range(4):
+            await turns()
+            await other.flush()
+            await one.flush()
+        assert (await waiting).spend
+        assert (await holdings(store)).leases["k1"] == {"other": 620}
+
     async def test_nobody_waits_longer_than_their_patience(self, store, worker):
         one, other, mine = worker("one"), worker("other"), key(limit_usd_nanos=100, max_concurrency=1)
         await served(one, admitted(one, mine, 80))

@@ -17,6 +17,8 @@ IDLE_S = 10.0
 """A lease that nobody has used for as long goes back."""
 AHEAD_S = 5.0
 """So much use is leased ahead, as far as there is plenty."""
+RECALL_S = 2.0
+"""For so long after somebody was in want of it, nothing is leased ahead."""
 RATE_AHEAD_S = 0.5
 RATE_GOOD_S = 1.0
 """A permit that is not used for as long goes back with the next draw; a worker that dies loses no more."""
@@ -55,6 +57,8 @@ class AmountLease:
     pace: float = 0.0
     """Units per second, as of `paced_at`: each use counts half after AHEAD_S."""
     paced_at: float = 0.0
+    recalled_until: float = 0.0
+    """Till then nothing may stay here unused: somebody needs it."""
 
     @property
     def outstanding(self) -> int:
@@ -85,11 +89,16 @@ class AmountLease:
 
     def give_back(self, now: float) -> bool:
         """Let go of what is not needed; returns whether there was anything."""
-        most = 0 if now - self.used_at > IDLE_S else self.ahead
+        most = 0 if now - self.used_at > IDLE_S or now < self.recalled_until else self.ahead
         if self.available <= most:
             return False
         self.available = most
         return True
+
+    def recall(self, now: float) -> None:
+        """Somebody else needs what is not used here."""
+        self.pace = 0.0
+        self.recalled_until = now + RECALL_S
 
     def void(self) -> None:
         """Forget what is not held: the store has taken this worker for dead, and may have given it to another."""

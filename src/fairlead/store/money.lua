@@ -3,12 +3,14 @@
 --
 -- KEYS[1]  the hash of workers; all other keys begin as it does, and so are in the same slot
 -- ARGV[1]  the call, MessagePack: see `Call` in money.py
--- Answers  MessagePack: {now, is late, grants, alerts}
+-- Answers  MessagePack: {now, is late, grants, alerts, recalled}
 
 local call = cmsgpack.unpack(ARGV[1])
 local WORKERS = KEYS[1]
 local P = WORKERS:sub(1, -8)
 local LEDGER = P .. 'ledger'
+local RECALL = P .. 'recall'
+local RECALL_S = 2        -- for which others are told that somebody is in want of what they have
 local AWAY_S = 5          -- without any call: the store was away, or nobody had anything to say
 local LEASE_S = 86400     -- until leases go that nobody tells of any more
 local TOLD_S = 70 * 86400 -- until it is forgotten who was told: no window is charged to for as long
@@ -37,7 +39,7 @@ end
 
 -- A call that comes late, after a later one of its worker, says what is no longer true; and its news come again.
 local own = workers[call.worker]
-if own and call.number <= own.number then return cmsgpack.pack({now, true, {}, {}}) end
+if own and call.number <= own.number then return cmsgpack.pack({now, true, {}, {}, {}}) end
 note(call.worker, call.number, now, '')
 workers[call.worker] = {at = now}
 if now - latest > AWAY_S then
@@ -192,6 +194,9 @@ local function draw_amount(draw)
     if left >= draw.need then
         granted = math.floor(draw.need + math.min(draw.want - draw.need, (left - draw.need) / (4 * alive_count)))
         lease(draw.account, own + granted)
+    elseif unleased >= draw.need then -- others have it
+        redis.call('HSET', RECALL, draw.account, string.format('%.3f', now))
+        redis.call('EXPIRE', RECALL, 60)
     end
     return {granted, left - granted, unleased, tightest}
 end
@@ -236,4 +241,12 @@ for i, draw in ipairs(call.draws) do
     grants[i] = draw.limits and draw_amount(draw) or draw_rate(draw)
 end
 if call.trim_ms > 0 then redis.call('XTRIM', LEDGER, 'MINID', '~', int(call.trim_ms)) end
-return cmsgpack.pack({now, false, grants, reached})
+
+local recalled = {}
+if redis.call('EXISTS', RECALL) == 1 then
+    for account in pairs(call.leases) do
+        local at = redis.call('HGET', RECALL, account)
+        if at and now - tonumber(at) <= RECALL_S then recalled[#recalled + 1] = account end
+    end
+end
+return cmsgpack.pack({now, false, grants, reached, recalled})

@@ -10,6 +10,7 @@
     fl:1:{money}:credits          hash: total → nano-USD bought
     fl:1:{money}:open:<worker>    hash: generation id → what is to be charged if the worker dies
     fl:1:{money}:lease:<account>  hash: worker → what of the account's limit is in its hands
+    fl:1:{money}:recall           hash: account → when somebody was in want of what others had leased
     fl:1:{money}:rate:<account>   theoretical arrival time of the next unit, as microseconds
     fl:1:{money}:told:<window> <watch>   who was told of it, with which call
 
@@ -159,6 +160,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     grants: list[Grant]
     reached: list[str]
     """Names of the watches that went off with this call."""
+    recalled: list[str] = []
+    """Accounts of which somebody needs what is leased and not used."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

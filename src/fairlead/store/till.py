@@ -416,6 +416,8 @@ class Till:
         leases = self._outstanding()
         waiting, self._waiting = [one for one in self._waiting if not one.is_over], []
         has_news = batch or self._closed or waiting or under_way or leases != self._told
+        # What is here unused may be what another worker is in want of.
+        has_news = has_news or any(self._leases[account].available for account in leases)
         if not has_news and not (is_beat and leases) and now - self._called_at < SWEEP_S:
             return None, ()
         self._called_at = now
@@ -504,6 +506,10 @@ class Till:
             elif grant.granted:
                 self._told[lease.account] = self._told.get(lease.account, 0) + grant.granted
             one.end(grant, self._answered_at)
+        for account in answer.recalled:
+            self._leases[account].recall(self._answered_at)
+            if self._leases[account].available:
+                self._wake.set()
         for name in answer.reached:
             asyncio.get_running_loop().call_soon(self._alert, name)  # its faults are not ours
         self._backlog.confirm(len(call.settled))
