@@ -52,8 +52,6 @@ async def ask(session, url, rng, leaving):
                 return told
             told.id = reply.headers["x-generation-id"]
             async for line in reply.content:
-                if line == b"data: [DONE]\n":
-                    told.is_whole = True
                 if not line.startswith(b"data: {"):
                     continue
                 event = json.loads(line[6:])
@@ -66,6 +64,8 @@ async def ask(session, url, rng, leaving):
                     told.has_left = True
                     reply.close()
                     break
+            else:
+                told.is_whole = True  # to the end of its body, not only to [DONE]
     except (aiohttp.ClientError, OSError):
         pass  # its worker has been killed
     return told
