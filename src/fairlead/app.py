@@ -210,6 +210,7 @@ class Worker:
         self._tasks.start("keys", self._keys.follow(self._redis, self._log.warning))
         self._tasks.start("flush", self._flush_for_ever())
         self._tasks.start("health", self._health.run())
+        self._tasks.start("health alone", self._health.judge())
         self._tasks.start("health changes", self._health.follow(self._redis))
         self._tasks.start("percentiles", self._percentile_sync.run())
         self._till.adopt()

@@ -624,6 +624,7 @@ class TestFleet:
             other.serve(A)
             await fleet.flush()
             tasks.start("run", one.sync.run())
+            tasks.start("judge", one.sync.judge())
             one.fail(A, 5)
             await other.until("ejected")
         await tasks.close()

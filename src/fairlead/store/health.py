@@ -127,9 +127,9 @@ def _snapshot(reply: object) -> Snapshot | StoreAway:
 
 
 class HealthSync:
-    """Carries a board's news to the store, and the fleet's back. Two background tasks: `run` and `follow`.
+    """Carries a board's news to the store, and the fleet's back. Three background tasks: `run`, `judge` and `follow`.
 
-    Nothing on the path of a request waits for either.
+    Nothing on the path of a request waits for any.
     """
 
     def __init__(
@@ -147,12 +147,7 @@ class HealthSync:
         board.urgent = self._wanted.set
 
     async def run(self) -> None:
-        """Flush for ever; and while the store is away, judge here, however long its answers take."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._flush_for_ever())
-            both.create_task(self._judge_for_ever())
-
-    async def _flush_for_ever(self) -> None:
+        """Flush for ever."""
         while True:
             if self._board.is_alone:
                 await asyncio.sleep(RETRY_S)
@@ -168,7 +163,8 @@ class HealthSync:
                 await self._wanted.wait()
             await asyncio.sleep(URGENT_S)
 
-    async def _judge_for_ever(self) -> None:
+    async def judge(self) -> None:
+        """While the store is away, judge here, for ever: however long its answers take."""
         while True:
             await asyncio.sleep(FLUSH_S)
             self._judge()
