@@ -788,6 +788,15 @@ class TestAlerts:
         await turns()
         assert told == ["k1 total 0.1 100"]
 
+    async def test_once_when_charges_of_two_days_come_together(self, store, worker, told):
+        till, mine = worker(alert=told.append, budgets=Budgets(alerts=(0.5,))), key(limit_usd_nanos=100)
+        holds = await served(till, admitted(till, mine, 50), admitted(till, mine, 50))
+        for hold, started in zip(holds, (NOON, NOON - DAY_S), strict=True):
+            end(till, hold, 50, started=started)
+        await till.flush()
+        await turns()
+        assert told == ["k1 total 0.5 100"]
+
     async def test_of_the_window_that_was_charged(self, store, worker, told):
         """A reply may end on the next day."""
         till, mine = worker(alert=told.append), key(limit_usd_nanos=100, limit_reset="daily")

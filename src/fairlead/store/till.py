@@ -479,7 +479,7 @@ class Till:
 
     def _watches(self, batch: Iterable[Charge]) -> list[Watch]:
         """Return what to tell of: the parts of the limits that these charges count against."""
-        found = []
+        found = {}
         of_each = {(account, charge.day): charge for charge in batch for account in (charge.key, INSTANCE)}
         for (account, _), charge in of_each.items():
             key = self._of_key.get(account)
@@ -489,8 +489,8 @@ class Till:
                     for part in self._budgets.alerts:
                         name = f"{account} {limit.window} {part:g} {limit.most}"
                         field = charge.windows[limit.window]
-                        found.append(Watch(account, field, max(int(limit.most * part), 1), name))
-        return found
+                        found[field, name] = Watch(account, field, max(int(limit.most * part), 1), name)
+        return list(found.values())
 
     def _is_heard(self, call: Call, waiting: Sequence[_Waiting], answer: Answer) -> None:
         self._heard = call.number
