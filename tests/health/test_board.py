@@ -93,6 +93,16 @@ class TestEndpoints:
         assert fresh.why_not(fleet.workers[0].now) is None
         assert fresh.estimate.first_token_s == pytest.approx(2.0, rel=0.2)
 
+    def test_one_nobody_has_asked_is_as_its_group_turns_out_to_be(self):
+        """It kept the time supposed before anything was known: beside fast ones it was never asked at all."""
+        fleet = Fleet(1)
+        idle = fleet.workers[0].health(B)
+        for _ in fleet.drive(A, 30.0, 20.0, lambda _: 0.002):
+            pass
+        assert fleet.workers[0].health(B) is idle
+        assert idle.estimate.first_token_s == idle.estimate.usual_s == pytest.approx(0.002, rel=0.2)
+        assert idle.estimate.token_s == fleet.workers[0].board.group("m").prior.token_s
+
     def test_names_may_have_colons(self):
         board = HealthBoard()
         assert board.of("p:acme/large:free") in board.group("acme/large:free").endpoints.values()

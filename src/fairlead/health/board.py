@@ -122,8 +122,7 @@ class HealthBoard:
             if not endpoint_id.startswith(ACCOUNT):
                 health.account = self.account(endpoint_id.partition(":")[0], now)
             group.endpoints[endpoint_id] = health
-            health.estimate.first_token_s = health.estimate.usual_s = group.prior.first_token_s
-            health.estimate.token_s = group.prior.token_s
+            health.suppose(group.prior)
         return health
 
     def group(self, name: str) -> GroupHealth:
@@ -286,6 +285,8 @@ class HealthBoard:
             if known is not None and group.alone is None:
                 record = self._compared(health, known, record, offset, max(fleet, group.fleet), now)
             if record is None:
+                if known is None:
+                    health.suppose(group.prior)
                 continue
             health.learn(record, offset, group.prior, fleet, now)
             health.evacuate(now)

@@ -370,6 +370,12 @@ class EndpointHealth:
         self.started = 0
         return news
 
+    def suppose(self, prior: Prior) -> None:
+        """Nobody has asked it yet: take it for what is typical of its group."""
+        known = self.estimate
+        known.first_token_s = known.usual_s = prior.first_token_s
+        known.token_s = prior.token_s
+
     def learn(self, record: Record, offset: float, prior: Prior, fleet: int, now: float) -> None:
         """Take over what the fleet knows. `offset`: this worker's clock minus the record's."""
         self.record, self.offset, self.fleet = record, offset, max(fleet, 1)
