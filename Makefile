@@ -5,9 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := tests/requirements.lock
 READY := $(VENV)/.ready
+CLIENTS := tests/e2e/clients
+CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIENTS)/environments/*/requirements.lock)) \
+  $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix bench bench-faults bench-locust bench-simulate bench-policies wheel lock clean
+.PHONY: help install run test clients check fix bench bench-faults bench-locust bench-simulate bench-policies wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +34,19 @@ run: $(READY) ## Start the gateway: embedded store, simulated providers unless a
 
 test: $(READY) ## Run every test
 	@$(BIN)/python -m pytest
+
+clients: $(CLIENTS_READY) ## Install the clients that tests/e2e/clients drives, those for node if there is npm
+
+$(CLIENTS)/environments/%/.venv/.ready: $(CLIENTS)/environments/%/requirements.lock
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(CLIENTS)/node/node_modules/.ready: $(CLIENTS)/node/package-lock.json
+	@if command -v npm > /dev/null; then \
+	  npm ci --prefix $(CLIENTS)/node --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "no npm: the tests of the clients for node will be skipped" >&2; fi
 
 check: $(READY) ## Lint, types, import layers; changes nothing
 	@$(BIN)/ruff check .
@@ -66,13 +82,18 @@ bench/.venv/.ready: bench/requirements.lock
 wheel: $(READY) ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
-lock: ## Resolve the locks anew (needs uv)
+lock: ## Resolve the locks anew (needs uv and npm)
 	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o deploy/requirements.lock
 	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o tests/requirements.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o bench/requirements.lock
+	for environment in $(CLIENTS)/environments/*; do \
+	  uv pip compile $$environment/requirements.in --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --upgrade -q -o $$environment/requirements.lock || exit 1; done
+	cd $(CLIENTS)/node && rm -f package-lock.json && \
+	  npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --loglevel=error
 
 clean: ## Remove what was made here
-	@rm -rf $(VENV) bench/.venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) bench/.venv $(CLIENTS)/environments/*/.venv $(CLIENTS)/node/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

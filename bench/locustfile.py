@@ -65,6 +65,9 @@ class ChatUser(FastHttpUser):  # type: ignore[misc]  # locust is not installed w
                 return
             is_first, is_done = True, False
             for data in _events(reply):
+                if b'"finish_reason":"error"' in data:  # in band; `[DONE]` follows all the same
+                    reply.failure("an error in the stream")
+                    return
                 is_done = data == b"[DONE]"
                 if is_done or not _has_content(data):
                     continue

@@ -35,7 +35,7 @@ class StreamConnection(Connection):
             load.first_event_s.append(now - self.asked_at)
         self._last_at = now
         if b"data: [DONE]" in data:
-            self.is_done = True
+            self.is_done = b'"finish_reason":"error"' not in data  # in band, just before it
 
 
 class Streams(Load):

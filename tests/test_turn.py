@@ -224,3 +224,53 @@ async def test_a_fault_of_one_transport_costs_the_others_nothing(pairs):
     assert broken.is_closing()
     assert faults == ["writing at the end of the turn failed"]
     loop.set_exception_handler(handler)
+
+
+class TestBefore:
+    """What comes before the writes of a turn: whoever is answered is in the books."""
+
+    @pytest.fixture
+    async def watched(self, pairs):
+        pairs.turn.before = lambda: pairs.notes.append("before")
+        return pairs
+
+    async def test_nothing_leaves_before_it(self, watched):
+        transport, reader = await watched.open()
+        transport.write(b"one")
+        assert await read(reader, 3) == b"one"
+        assert watched.notes == ["before", ("a", b"one")]
+
+    async def test_of_much_the_last_byte_waits(self, watched):
+        transport, reader = await watched.open()
+        data = bytes(GATHERED_BYTES) + b"xyz"
+        transport.write(data)
+        assert watched.notes == [("a", data[:-1])]
+        assert transport.get_write_buffer_size() >= 1
+        assert await read(reader, len(data)) == data
+        assert watched.notes[1:] == ["before", ("a", b"z")]
+
+    @pytest.mark.parametrize("size", [1, GATHERED_BYTES + 1])
+    async def test_the_end_of_the_connection_waits_with_it(self, watched, size):
+        transport, reader = await watched.open()
+        transport.write(bytes(size))
+        transport.close()
+        assert transport.is_closing()
+        assert ("a", b"\0") not in watched.notes
+        assert await read_all(reader) == bytes(size)
+        assert watched.notes[-2:] == ["before", ("a", b"\0")]
+
+    async def test_a_fault_in_it_costs_nobody_an_answer(self, watched):
+        faults = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["message"]))
+        watched.turn.before = lambda: 1 / 0
+        transport, reader = await watched.open()
+        transport.write(b"one")
+        assert await read(reader, 3) == b"one"
+        assert faults == ["what comes before the writes of a turn failed"]
+
+    async def test_what_was_aborted_does_not_leave(self, watched):
+        transport, reader = await watched.open()
+        transport.write(b"one")
+        transport.close()
+        transport.abort()
+        assert await read_all(reader) == b""

@@ -73,7 +73,8 @@ class Caller(asyncio.Protocol):
             return
         if is_complete:
             status = self._reader.status
-            is_whole = self._tail.rstrip().endswith(b"data: [DONE]")
+            # An error in band is followed by `[DONE]` too.
+            is_whole = self._tail.rstrip().endswith(b"data: [DONE]") and b'"finish_reason":"error"' not in self._tail
             self._end(f"status {status}" if status != 200 else "ok" if is_whole else "cut")
             if self._reader.is_close:
                 self._transport.close()

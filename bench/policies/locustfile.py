@@ -77,6 +77,9 @@ class Caller(FastHttpUser):  # type: ignore[misc]  # locust is not installed whe
                 while line := reply._response.readline(b"\n"):
                     if first_at is None and b'"content":"' in line and b'"content":""' not in line:
                         first_at = time.monotonic()  # noqa: TID251
+                    if b'"finish_reason":"error"' in line:  # in band; `[DONE]` follows all the same
+                        reply._response.read()
+                        return first_at, "cut"
                     if line.startswith(b"data: [DONE]"):
                         reply._response.read()
                         return first_at, "ok" if first_at else "no content"

@@ -29,6 +29,7 @@ from fairlead.health.outcome import Verdict
 from fairlead.plan.pick import Candidate
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import Ask
+from fairlead.plan.wish import ANYTHING, Wish
 
 BASELINES: Mapping[str, Callable[[], Policy]] = {
     "peak-ewma": PeakEwma,
@@ -137,8 +138,10 @@ class SeatedPlanner(Planner):
         super().__init__(board, rng, worker_share)
         self._seat = seat
 
-    def plan(self, catalog: Catalog, model: str, ask: Callable[[GroupHealth], Ask], now: float) -> Plan | None:
-        """Plan a request; `ask` is not asked, since no baseline looks at requests."""
+    def plan(
+        self, catalog: Catalog, model: str, ask: Callable[[GroupHealth], Ask], now: float, wish: Wish = ANYTHING
+    ) -> Plan | None:
+        """Plan a request; neither `ask` nor `wish` counts, since no baseline looks at requests."""
         model_id = catalog.resolve(model)
         endpoints: Mapping[int, Endpoint] = {
             PLACES[endpoint.provider.slug]: endpoint for endpoint in catalog.endpoints.get(model_id, ())

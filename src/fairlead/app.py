@@ -26,6 +26,7 @@ from fairlead.admin.consent import consent_routes
 from fairlead.admin.credits import credit_routes, top_up_routes
 from fairlead.admin.door import Door
 from fairlead.admin.events import Feed, why_text
+from fairlead.admin.explain import explain_routes
 from fairlead.admin.fleet import Fleet
 from fairlead.admin.keys import management_routes
 from fairlead.admin.management import ManagementDoor
@@ -39,12 +40,15 @@ from fairlead.config import Settings, is_loopback, refuse_open_listener
 from fairlead.edge.asgi import BASES, App
 from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
+from fairlead.edge.figures import LiveFigures
 from fairlead.edge.generations import generation_routes
 from fairlead.edge.inference import ChatCompletions
 from fairlead.edge.key import key_routes
 from fairlead.edge.limits import Limits
 from fairlead.edge.models import model_routes
+from fairlead.edge.presets import preset_routes
 from fairlead.edge.protocol import guarded_protocol
+from fairlead.edge.response_cache import ResponseCache
 from fairlead.edge.server import WorkerServer
 from fairlead.edge.status import status_routes
 from fairlead.errors import ConfigError
@@ -52,10 +56,13 @@ from fairlead.health.board import HealthBoard
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.percentiles import Percentiles
 from fairlead.health.record import Change
+from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
 from fairlead.refresh import CatalogRefresh, Source
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
+from fairlead.relay.explain import explained
 from fairlead.relay.hedge import Hedging
+from fairlead.relay.keepalive import KeepAlive
 from fairlead.relay.settle import charge_estimate, settle
 from fairlead.store.credits import CreditStore
 from fairlead.store.discovered import DiscoveredStore
@@ -65,7 +72,10 @@ from fairlead.store.ledger import LedgerStore
 from fairlead.store.money import MoneyStore
 from fairlead.store.oauth import CodeStore
 from fairlead.store.percentiles import PercentileStore, PercentileSync
+from fairlead.store.preset_ring import PresetRing
+from fairlead.store.presets import PresetStore
 from fairlead.store.redis import connect
+from fairlead.store.response_cache import ResponseStore
 from fairlead.store.till import Hold, Till
 from fairlead.store.unsettled import Unsettled
 from fairlead.supervisor.worker import WorkerStart
@@ -79,12 +89,11 @@ from fairlead.upstream.dispatch import ProxyRule, dispatches
 from fairlead.upstream.origin import parse_proxy
 from fairlead.upstream.pool import PoolLimits
 from fairlead.upstream.webhook import Webhook
+from fairlead.wire.preset import read_chat
+from fairlead.wire.request import ChatRequest
 
 FLUSH_S = 0.1
 """How often what has been collected is written. A power cut loses at most this much of the request log."""
-SETTLE_TOGETHER = 64
-"""So many exchanges are settled in one go, or as many as there are after FLUSH_S: a bound on what is kept meanwhile.
-It costs no time (five interleaved runs at 12 000 requests/s: 77 us a request, against 78 with FLUSH_S alone)."""
 
 
 class Worker:
@@ -107,8 +116,10 @@ class Worker:
             ),
         )
         self._redis = connect(redis_url)
+        self._cache_redis = connect(redis_url)  # of its own: long replies must not be in the way of what matters
         self._key_store = KeyStore(self._redis)
-        self._keys = KeyRing(self._key_store, fixed_keys(settings, demo))
+        self._fixed_keys = fixed_keys(settings, demo)
+        self._keys = KeyRing(self._key_store, self._fixed_keys)
         self._ledger = LedgerStore(self._redis)
         self._credits = CreditStore(self._redis)
         limits = BreakerLimits(
@@ -128,6 +139,7 @@ class Worker:
         self._percentiles = Percentiles(self._board, worker)
         percentile_store = PercentileStore(self._redis)
         self._percentile_sync = PercentileSync(self._percentiles, percentile_store)
+        self._figures = LiveFigures(self._board, health_store, self._percentiles, percentile_store)
         url, secret = settings.alert_webhook_url, settings.alert_webhook_secret
         self._webhook = Webhook(url.reveal(), secret.reveal() if secret else None, tls, log.warning) if url else None
         self._till = Till(
@@ -143,6 +155,9 @@ class Worker:
         self._fleet = Fleet(
             self._board, health_store, self._percentiles, percentile_store, lambda: self._relay.routes.catalog
         )
+        self._auto = AutoPolicy(
+            settings.auto_routing, settings.auto_cost_quality, settings.auto_models, settings.auto_triggers
+        )
         self._refresh = CatalogRefresh(
             sources_of(settings, demo),
             builtin(),
@@ -152,12 +167,16 @@ class Worker:
             self._rule,
             log,
         )
+        self._planner = Planner(self._board, rng, 1 / settings.workers)
+        self._preset_store = PresetStore(self._redis)
+        self._presets = PresetRing(self._preset_store, settings.default_preset or "")
         self._relay = Relay(
             self._client,
-            Planner(self._board, rng, 1 / settings.workers),
+            self._planner,
             self._routes(),
             RelayLimits(settings.max_attempts, settings.timeouts.total_s),
             Hedging(self._p95_s) if settings.hedge else None,
+            KeepAlive(settings.stream_keepalive_s) if settings.stream_keepalive_s else None,
         )
         self.drain = Drain()
         self.app = self._app()
@@ -173,6 +192,8 @@ class Worker:
             self._settings.max_body_bytes,
             self._keep,
             self._report,
+            self._cache() if self._settings.cache else None,
+            self._presets,
         )
         hot = {f"{base}/chat/completions": self._chat for base in BASES}
         key = self._settings.admin_key
@@ -181,17 +202,36 @@ class Worker:
         routes = [
             *status_routes(self.drain, self._details),
             *admin_routes(door, self._fleet, self._feed, self.drain),
+            *explain_routes(
+                door,
+                self._explain,
+                self._key_of,
+                self._ledger,
+                self._settings.max_body_bytes,
+                parse=lambda raw: read_chat(raw, self._presets)[0],
+            ),
             *top_up_routes(management, self._credits, self._spent),
             *consent_routes(management, codes, self._log),
             *(route for base in BASES for route in self._api(base, management, codes)),
         ]
         return App(hot, routes, self._lifespan, brake)
 
+    def _cache(self) -> ResponseCache:
+        longest, most = self._settings.cache_max_entry_bytes, self._settings.cache_max_bytes
+        return ResponseCache(ResponseStore(self._cache_redis, self._tasks, longest, most), self._tasks, longest)
+
     def _api(self, base: str, door: ManagementDoor, codes: CodeStore) -> list[Route]:
         """Return what is under `base` beside inference."""
         return [
-            *model_routes(base, lambda: self._relay.routes.catalog),
+            *model_routes(
+                base,
+                lambda: self._relay.routes.catalog,
+                self._keys,
+                self._figures.of,
+                has_auto=self._settings.auto_routing,
+            ),
             *key_routes(base, self._keys, self._spent),
+            *preset_routes(base, self._keys, self._preset_store, door.check, self._settings.default_preset or ""),
             *generation_routes(base, self._keys, self._ledger, lambda: self._relay.routes.catalog),
             *credit_routes(base, door, self._credits, self._spent),
             *activity_routes(base, door, self._ledger, lambda: self._relay.routes.catalog),
@@ -199,15 +239,24 @@ class Worker:
             *oauth_routes(base, door, self._key_store, codes, self._log),
         ]
 
+    def _explain(self, request: ChatRequest, key: ApiKey) -> dict[str, object]:
+        return explained(self._planner, self._relay.routes, request, key, clock.monotonic())
+
+    async def _key_of(self, key_hash: str) -> ApiKey | None:
+        fixed = next((key for key in self._fixed_keys if key.hash == key_hash), None)
+        return fixed or await self._key_store.get(key_hash)
+
     async def _spent(self, accounts: Sequence[str]) -> Mapping[str, Spent]:
         return await self._ledger.spent(accounts, clock.wall())
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self._refresh.start()
+        await self._presets.start()
         self._swap_routes()
         self._tasks.start("catalogue", self._refresh.follow(self._settings.discovery_interval_s, self._swap_routes))
         self._tasks.start("keys", self._keys.follow(self._redis, self._log.warning))
+        self._tasks.start("presets", self._presets.follow(self._redis))
         self._tasks.start("flush", self._flush_for_ever())
         self._tasks.start("health", self._health.run())
         self._tasks.start("health alone", self._health.judge())
@@ -232,10 +281,11 @@ class Worker:
             await self._percentile_sync.flush()
             self._client.close()
             await self._redis.aclose()
+            await self._cache_redis.aclose()
 
     def _routes(self) -> Routes:
         catalog = self._refresh.catalog()
-        return Routes(catalog, dispatches(catalog, self._rule))
+        return Routes(catalog, dispatches(catalog, self._rule), AutoRouter(catalog, self._auto))
 
     def _swap_routes(self) -> None:
         routes = self._relay.routes = self._routes()
@@ -249,25 +299,31 @@ class Worker:
     def _keep(self, record: ExchangeRecord) -> None:
         self._finished.append(record)
         # What a request holds is given back at once: the next one of the same key may be waiting for it.
-        if record.hold is not None or len(self._finished) >= SETTLE_TOGETHER:
-            self._settle()
+        if record.hold is not None:
+            self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Settle and charge what has ended. The last byte of a reply waits for that: what was answered is charged."""
         finished, self._finished = self._finished, []
+        charged = []
         for record in finished:
             try:
                 settle(record, self._board, self._relay.estimates)
+                if record.attempts or record.response_cache_source_id:
+                    charged.append(generation_of(record))
+                elif record.is_noted:
+                    self._till.forget(record.id)
             except Exception as error:  # noqa: BLE001 - a strange reply must not cost the others their settlement
                 self._report(f"settling {record.id}", error)
-            self._charge(record)
             self._requests.keep(record)
+        try:
+            self._till.charge(*charged)
+        finally:
+            for record in finished:
+                self._give_back(record)
 
-    def _charge(self, record: ExchangeRecord) -> None:
-        """Put what a provider was asked into the ledger, and give back what the request has held."""
-        if record.attempts:
-            self._till.charge(generation_of(record))
-        elif record.is_noted:
-            self._till.forget(record.id)
+    def _give_back(self, record: ExchangeRecord) -> None:
+        """Let go of what a request has held; it has taken so much of it."""
         if isinstance(record.hold, Hold):
             usage = record.usage
             tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
@@ -294,7 +350,7 @@ class Worker:
 
     def _flush(self) -> None:
         """Settle and write what has ended since the last time."""
-        self._settle()
+        self.settle()
         self._requests.flush()
 
     def _details(self) -> dict[str, object]:
@@ -335,7 +391,7 @@ def run_worker(start: WorkerStart[Settings]) -> None:
     guard = Limits(settings.max_header_bytes, settings.max_headers, settings.receive_timeout_s)
     server = WorkerServer(
         worker.app,  # type: ignore[arg-type]  # uvicorn types messages as closed unions
-        guarded_protocol(guard),
+        guarded_protocol(guard, worker.settle),
         worker.drain,
         start.control,
         keep_alive_s=settings.keep_alive_s,

@@ -32,7 +32,8 @@ class ApiError(FairleadError):
     """The request cannot be served as it is; `status` and the text go to the caller.
 
     `error_type` is the vocabulary of OpenRouter's `error.metadata.error_type`; `param` names the offending member of
-    the body; `headers` are added to the reply (`retry-after`, `allow`).
+    the body; `headers` are added to the reply (`retry-after`, `allow`); `availability` is OpenRouter's object of that
+    name, of errors that say who could not answer.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ApiError(FairleadError):
         param: str | None = None,
         metadata: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
+        availability: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -52,6 +54,7 @@ class ApiError(FairleadError):
         self.param = param
         self.metadata = metadata or {}
         self.headers = headers or {}
+        self.availability = availability
 
 
 class ClientGone(FairleadError):

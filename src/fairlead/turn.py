@@ -7,7 +7,7 @@ not been isolated. With a single request under way, a write waits for the rest o
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 Buffer = bytes | memoryview
 
@@ -16,11 +16,16 @@ GATHERED_BYTES = 65_536
 
 
 class Turn:
-    """The transports of one event loop that have something to write in this turn."""
+    """The transports of one event loop that have something to write in this turn.
 
-    __slots__ = ("_waiting",)
+    `before()`, if there is one, is called before they do: the last byte of what was written in a turn never leaves
+    before it has returned.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_waiting", "before")
+
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
+        self.before = before
         self._waiting: list[GatheredTransport] = []
 
     def add(self, transport: "GatheredTransport") -> None:
@@ -31,13 +36,21 @@ class Turn:
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
+        if self.before is not None:
+            try:
+                self.before()
+            except Exception as error:  # noqa: BLE001 - whoever waits for an answer is not to blame
+                _report("what comes before the writes of a turn failed", error)
         for transport in waiting:
             try:
                 transport.flush()
             except Exception as error:  # noqa: BLE001 - a fault of one connection must not cost the others their writes
-                context = {"message": "writing at the end of the turn failed", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(context)
+                _report("writing at the end of the turn failed", error)
                 transport.abort()
+
+
+def _report(what: str, error: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
 class GatheredTransport:
@@ -47,13 +60,13 @@ class GatheredTransport:
     """
 
     __slots__ = (
+        "_does_close",
         "_parts",
         "_size",
         "_transport",
         "_turn",
         "can_write_eof",
         "get_extra_info",
-        "is_closing",
         "pause_reading",
         "resume_reading",
     )
@@ -63,9 +76,10 @@ class GatheredTransport:
         self._turn = turn
         self._parts: list[bytes] = []
         self._size = 0
+        self._does_close = False
+        """When it is flushed."""
         self.can_write_eof = transport.can_write_eof
         self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
@@ -76,7 +90,20 @@ class GatheredTransport:
         self._parts.append(data)
         self._size += len(data)
         if self._size > GATHERED_BYTES:
+            self._flush_early()
+
+    def _flush_early(self) -> None:
+        """Write what has been gathered, but for the last byte if something must be done before that leaves."""
+        if self._turn.before is None:
             self.flush()
+        elif not self.is_closing():
+            data = b"".join(self._parts)
+            self._transport.write(memoryview(data)[:-1])
+            self._parts[:] = [data[-1:]]
+            self._size = 1
+
+    def is_closing(self) -> bool:
+        return self._does_close or self._transport.is_closing()
 
     def writelines(self, parts: Iterable[Buffer]) -> None:
         """Write now: large bodies are not copied."""
@@ -90,18 +117,25 @@ class GatheredTransport:
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
         parts.clear()
         self._size = 0
+        if self._does_close:
+            self._transport.close()
 
     def get_write_buffer_size(self) -> int:
         """Bytes that have not left yet, the gathered ones included."""
         return self._transport.get_write_buffer_size() + self._size
 
     def write_eof(self) -> None:
+        if self._parts and self._turn.before is not None:
+            self._turn.before()
         self.flush()
         self._transport.write_eof()
 
     def close(self) -> None:
-        self.flush()
-        self._transport.close()
+        if self._parts and self._turn.before is not None:
+            self._does_close = True
+        else:
+            self.flush()
+            self._transport.close()
 
     def abort(self) -> None:
         self._parts.clear()

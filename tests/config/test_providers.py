@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from fairlead.catalog.dialects import DIALECTS, PLAIN
 from fairlead.catalog.model import FREE, Price, Provider, Timeouts
 from fairlead.catalog.providers import BUILTIN, BY_SLUG
 from fairlead.config.providers import split_name
@@ -30,6 +31,7 @@ class TestBuiltin:
                 headers={},
                 auth_header=builtin.auth_header,
                 is_stream_usage_on_request=builtin.is_stream_usage_on_request,
+                speaks=DIALECTS.get(builtin.slug, PLAIN),
             )
 
     @pytest.mark.parametrize("builtin", LOCAL, ids=lambda b: b.slug)

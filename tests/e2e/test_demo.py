@@ -61,7 +61,8 @@ def test_nobody_can_take_it_for_real(demo, client):
     raw = client.chat.completions.with_raw_response.create(model="demo/chat", messages=HELLO)
     assert "DEMO" in raw.parse().choices[0].message.content
     assert "simulated" in raw.headers["x-fairlead-demo"]
-    listed = list(client.models.list())
+    *listed, router = client.models.list()
+    assert router.id == "openrouter/auto"
     assert [model.id for model in listed] == ["demo/chat", "demo/chat-mini", "demo/reasoner"]
     assert all(model.name.startswith("DEMO ") for model in listed)
 
@@ -74,7 +75,7 @@ def test_a_model_costs_what_the_cheapest_provider_asks(client):
 def test_every_worker_knows_the_models_from_the_first_request(demo):
     for _ in range(20):
         with Caller(demo, DEMO_KEY) as caller:
-            assert len(caller.get("/v1/models").json["data"]) == 3
+            assert len(caller.get("/v1/models").json["data"]) == 4, "and the router"
 
 
 def test_another_key_is_refused(client):

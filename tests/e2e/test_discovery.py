@@ -21,7 +21,7 @@ def listed(gateway):
 
 def is_listed(gateway, models):
     """Whether every worker says so: that one of two goes unasked has a chance of 2^-19."""
-    return all(listed(gateway) == models for _ in range(20))
+    return all(listed(gateway) - {"openrouter/auto"} == models for _ in range(20))
 
 
 def test_each_is_asked_once_and_again_while_it_is_down(new_gateway, simulators):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+from collections import Counter
 from dataclasses import dataclass
 
 import aiohttp
@@ -42,11 +43,12 @@ class Told:
     has_left: bool = False
 
 
-async def ask(session, url, rng, leaving):
+async def ask(session, url, key, rng, leaving):
     told = Told()
     leaves_after = rng.randrange(1, 30) if rng.random() < leaving else None
     try:
-        async with session.post(url, json={"model": "acme/large", "messages": HELLO, "stream": True}) as reply:
+        body, headers = {"model": "acme/large", "messages": HELLO, "stream": True}, {"authorization": f"Bearer {key}"}
+        async with session.post(url, json=body, headers=headers) as reply:
             assert reply.status in (200, 503), await reply.text()  # 503: the store took too long, which is no harm
             if reply.status == 503:
                 return told
@@ -71,18 +73,21 @@ async def ask(session, url, rng, leaving):
     return told
 
 
-async def load(gateway, key, rng, requests, kills=(), leaving=0.0):
-    """Ask so many times, AT_ONCE at a time, and kill workers meanwhile; return what each caller knows."""
+async def load(gateway, keys, rng, requests, kills=(), leaving=0.0):
+    """Ask so many times, AT_ONCE at a time, with the keys by turns, and kill workers meanwhile.
+
+    Returns what each caller knows.
+    """
     told, numbers = [], iter(range(requests))
-    headers = {"authorization": f"Bearer {key}"}
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
+    async with aiohttp.ClientSession(connector=connector) as session:
 
         async def one_after_another():
             for number in numbers:
                 if number in kills:
                     os.kill(rng.choice(gateway.workers()), signal.SIGKILL)
-                told.append(await ask(session, f"{gateway.base_url}/chat/completions", rng, leaving))
+                key = keys[number % len(keys)]
+                told.append(await ask(session, f"{gateway.base_url}/chat/completions", key, rng, leaving))
 
         await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
     return told
@@ -113,12 +118,14 @@ def test_every_cent_is_accounted_for_whoever_leaves_or_dies(new_gateway, simulat
         upstream.does(token_delay_s=0.002, first_byte_delay_s=0.005)
         env |= provider(name, upstream, models="acme/large", price_prompt=1, price_completion=2)
     with new_gateway(env) as gateway:
-        key = gateway.run("keys", "create", "--name", "limited", "--limit", "1000", "--reset", "daily").strip()
-        gateway.secrets.add(key)
-        told = asyncio.run(load(gateway, key, random.Random(1), 20))
+        # A request that nothing limits holds nothing, and is settled another way.
+        limits = {"limited": ("--limit", "1000", "--reset", "daily"), "unlimited": ()}
+        keys = [gateway.run("keys", "create", "--name", name, *limit).strip() for name, limit in limits.items()]
+        gateway.secrets.update(keys)
+        told = asyncio.run(load(gateway, keys, random.Random(1), 20))
         calm = sum(upstream.record.bytes_sent for upstream in upstreams.values())
         bytes_of_token = calm / sum(one.usage["completion_tokens"] for one in told)
-        told += asyncio.run(load(gateway, key, random.Random(7), REQUESTS, KILLS, LEAVING))
+        told += asyncio.run(load(gateway, keys, random.Random(7), REQUESTS, KILLS, LEAVING))
         with Redis.from_url(gateway.store_url()) as store:
             whole = {one.id: one for one in told if one.is_whole}
             wait_until(
@@ -130,10 +137,8 @@ def test_every_cent_is_accounted_for_whoever_leaves_or_dies(new_gateway, simulat
                 ),
             )
             books = ledger(store)
-            spent = {
-                account: int(store.hget(f"{SLOT}spent:{account}", "total"))
-                for account in ("*", next(generation.key for generation, _ in books.values()))
-            }
+            paying = {generation.key for generation, _ in books.values()}
+            spent = {account: int(store.hget(f"{SLOT}spent:{account}", "total")) for account in ("*", *paying)}
 
         # Whoever was answered to the end pays what the provider counted, once, whatever became of the worker then.
         assert len(whole) > REQUESTS * (1 - LEAVING) * 0.9
@@ -158,8 +163,12 @@ def test_every_cent_is_accounted_for_whoever_leaves_or_dies(new_gateway, simulat
         assert 0.9 * served < sum(generation.completion_tokens for generation, _ in books.values()) < 1.05 * served
 
         # Nobody pays who is in no book, and the counters are the books.
-        total = sum(generation.cost_usd_nanos for generation, _ in books.values())
-        assert set(spent.values()) == {total}
+        costs = Counter()
+        for generation, _ in books.values():
+            costs.update({generation.key: generation.cost_usd_nanos, "*": generation.cost_usd_nanos})
+        assert spent == costs
+        assert len(paying) == len(keys)
+        total = costs["*"]
         crashed = [generation for generation, _ in books.values() if generation.end == "crashed"]
         assert {generation.id for generation in crashed} <= {one.id for one in told}
         assert ": no difference\n" in gateway.run("reconcile")

@@ -9,6 +9,7 @@ import pytest
 from fairlead.access.keys import from_token, generate
 from fairlead.demo.script import Script
 from fairlead.edge.asgi import BASES
+from fairlead.relay import exchange
 from fairlead.store.keys import KeyStore
 from fairlead.store.redis import connect
 from harness.gateway import KEY, gateway
@@ -216,7 +217,7 @@ class TestFaultOfOurs:
     async def test_it_is_masked_and_reported_and_the_worker_goes_on(self, monkeypatch):
         async with gateway(Script()) as served:
             with monkeypatch.context() as broken:
-                broken.setattr(served.relay, "_plan", lambda *_: 1 / 0)
+                broken.setattr(exchange, "plan_request", lambda *_: 1 / 0)
                 answer = await ask(served, chat_body())
             assert answer.status == 500
             assert answer.json["error"]["message"] == "Internal error"
@@ -230,7 +231,7 @@ class TestFaultOfOurs:
             served.faults.clear()
 
     async def test_in_the_middle_of_a_reply_it_breaks_the_connection(self, monkeypatch):
-        async def fail(reply, content, downstream, tap, deadline, splicer):
+        async def fail(reply, content, downstream, tap, deadline, splicer, adapter):
             downstream.write(content, is_last=False)
             raise ZeroDivisionError
 

@@ -6,6 +6,7 @@ import pytest
 from fairlead.edge.respond import respond_error
 from fairlead.errors import ApiError
 from fairlead.telemetry.record import ExchangeRecord
+from fairlead.wire.router_metadata import Routing
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +56,22 @@ async def test_it_says_whether_another_try_can_help(status, can_help):
     caller = Caller()
     await respond_error(caller, ApiError(status, "no"), RECORD)
     assert caller.told[0][1][b"x-should-retry"] == (b"true" if can_help else b"false")
+
+
+@pytest.mark.parametrize("status", [400, 503])
+async def test_it_tells_the_routing_to_who_asks(status):
+    caller = Caller()
+    await respond_error(caller, ApiError(status, "no"), RECORD, Routing())
+    [(_, headers), (body, _)] = caller.told
+    told = json.loads(body)
+    assert (told["error"]["code"], told["openrouter_metadata"]["attempt"]) == (status, 0)
+    assert headers[b"content-length"] == b"%d" % len(body)
+
+
+async def test_but_of_a_fault_of_ours_nothing():
+    caller = Caller()
+    await respond_error(caller, ApiError(500, "Internal error"), RECORD, Routing())
+    assert json.loads(caller.told[1][0]).keys() == {"error"}
 
 
 async def test_it_waits_for_a_caller_that_has_not_taken_the_replies_before_this_one():

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from dataclasses import replace
 from types import MappingProxyType
 
 import uvicorn
@@ -21,6 +22,7 @@ from fairlead.edge.models import model_routes
 from fairlead.edge.protocol import guarded_protocol
 from fairlead.edge.status import status_routes
 from fairlead.health.board import HealthBoard
+from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.settle import settle
@@ -49,7 +51,10 @@ class Undecided(random.Random):
 
 
 class Gateway:
-    """Serves `MODEL` from the given simulators, asked in the order given. `records` are the finished exchanges."""
+    """Serves `MODEL` from the given simulators, asked in the order given. `records` are the finished exchanges.
+
+    `models`: others, each with the places of those who serve it; `key`: attributes of the one key.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,9 @@ class Gateway:
         max_body_bytes=1 << 20,
         providers=(),
         hedging=None,
+        keep_alive=None,
+        models=None,
+        key=(),
         **guard,
     ):
         self.simulators = simulators
@@ -73,27 +81,38 @@ class Gateway:
                 Provider(slug=f"sim{n}", name=f"Sim {n}", base_url=sim.base_url, api_key=f"up-{n}", timeouts=timeouts)
                 for n, sim in enumerate(simulators)
             ]
-        model = Model(id=MODEL, name="Acme: Large", context_length=8192)
-        endpoints = tuple(Endpoint(provider, model, "large-v1", PRICE) for provider in providers)
+        models = models or {Model(id=MODEL, name="Acme: Large", context_length=8192): range(len(providers))}
+        endpoints = {
+            model.id: tuple(Endpoint(providers[n], model, f"{model.id.partition('/')[2]}-v1", PRICE) for n in served)
+            for model, served in models.items()
+        }
         catalog = Catalog(
-            MappingProxyType({MODEL: model}), MappingProxyType({MODEL: endpoints}), MappingProxyType({"large": MODEL})
+            MappingProxyType({model.id: model for model in models}),
+            MappingProxyType(endpoints),
+            MappingProxyType({"large": MODEL}),
         )
         self.relay = Relay(
             self.client,
             Planner(self.board, Undecided()),
-            Routes(catalog, dispatches(catalog, ProxyRule())),
+            Routes(catalog, dispatches(catalog, ProxyRule()), AutoRouter(catalog, AutoPolicy())),
             RelayLimits(max_attempts=max_attempts, total_s=timeouts.total_s),
             hedging,
+            keep_alive,
         )
         # A store that cannot be reached: every key that is not fixed meets it.
-        self.keys = KeyRing(KeyStore(connect("unix:///nonexistent.sock")), [from_token(KEY, "test")])
+        self.keys = KeyRing(
+            KeyStore(connect("unix:///nonexistent.sock")), [replace(from_token(KEY, "test"), **dict(key))]
+        )
         self.till = Till(MoneyStore(connect("unix:///nonexistent.sock")), "worker", Budgets())
         chat = ChatCompletions(
             self.relay, self.keys, self.till, Brake(), self.drain, max_body_bytes, self._finished.append, self._fault
         )
         self.app = App(
             {f"{base}/chat/completions": chat for base in BASES},
-            [*status_routes(self.drain, dict), *(r for b in BASES for r in model_routes(b, lambda: catalog))],
+            [
+                *status_routes(self.drain, dict),
+                *(route for base in BASES for route in model_routes(base, lambda: catalog, self.keys)),
+            ],
             _no_lifespan,
         )
         self._guard = Limits(**guard)

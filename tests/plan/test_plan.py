@@ -12,6 +12,7 @@ from fairlead.health.outcome import OK, Outcome, Verdict
 from fairlead.health.record import State
 from fairlead.plan.plan import Planner
 from fairlead.plan.score import Ask
+from fairlead.plan.wish import ANYTHING, Wish
 
 MODEL = "acme/large"
 FAILURE = Outcome(Verdict.TRANSIENT, 500)
@@ -82,7 +83,7 @@ def slugs(candidates):
 
 
 def reasons(plan):
-    return {endpoint.provider.slug: reason for endpoint, reason in plan.skipped}
+    return {endpoint.provider.slug: reason for endpoint, reason, _ in plan.skipped}
 
 
 class TestModel:
@@ -302,3 +303,99 @@ class TestLife:
         assert 5 <= asked["in it"] <= 25
         assert asked["after"] > 2500
         assert world.of("a").state is State.HEALTHY
+
+
+class TestSeveralModels:
+    @pytest.fixture
+    def world(self):
+        """`first` is served by a and b, `second` by b and c."""
+        models = {name: Model(name, name) for name in ("x/first", "x/second")}
+        providers = {slug: Provider(slug, slug, "http://x") for slug in "abc"}
+        served = {"x/first": "ab", "x/second": "bc"}
+        endpoints = {
+            name: tuple(Endpoint(providers[slug], models[name], "m", FREE) for slug in slugs)
+            for name, slugs in served.items()
+        }
+        world = World({})
+        world.catalog = Catalog(MappingProxyType(models), MappingProxyType(endpoints), MappingProxyType({}))
+        return world
+
+    def planned(self, world, *models, **wish):
+        plan = world.planner.plan_all(
+            world.catalog, models, lambda _: Ask(), world.now, Wish(**wish) if wish else ANYTHING
+        )
+        return plan, [one.endpoint.id for one in plan.candidates]
+
+    def test_all_of_the_first_go_before_the_second(self, world):
+        _, ids = self.planned(world, "x/second", "x/first")
+        assert {*ids[:2]} == {"b:x/second", "c:x/second"}
+        assert {*ids[2:]} == {"a:x/first", "b:x/first"}
+
+    def test_a_model_that_nobody_serves_is_passed_over(self, world):
+        plan, ids = self.planned(world, "x/none", "x/first")
+        assert plan.model_id == "x/first"
+        assert {*ids} == {"a:x/first", "b:x/first"}
+
+    def test_none_is_served(self, world):
+        assert world.planner.plan_all(world.catalog, ["x/none", "y"], lambda _: Ask(), world.now) is None
+
+    def test_one_pool(self, world):
+        world.board.of("c:x/second", world.now).estimate.first_token_s = 0.01
+        _, ids = self.planned(world, "x/first", "x/second", sort="latency", is_pooled=True)
+        assert ids[0] == "c:x/second"
+        assert len(ids) == 4
+
+    def test_a_variant_is_of_its_own_model(self, world):
+        plan, ids = self.planned(world, "x/first:thinking", "x/second")
+        assert [bool(one.adds) for one in plan.candidates] == [True, True, False, False]
+        assert {*ids[:2]} == {"a:x/first", "b:x/first"}
+
+    def test_a_model_without_a_fit_endpoint_is_passed_over(self, world):
+        for slug in "ab":
+            world.board.of(f"{slug}:x/first", world.now).cool_until = world.now + 60
+        plan, ids = self.planned(world, "x/first", "x/second")
+        assert {*ids} == {"b:x/second", "c:x/second"}
+        assert not plan.is_panic
+        assert {skipped.endpoint.id for skipped in plan.skipped} == {"a:x/first", "b:x/first"}
+
+    def test_panic_only_when_no_model_has_one(self, world):
+        for one in ("a:x/first", "b:x/first", "b:x/second", "c:x/second"):
+            world.board.of(one, world.now).cool_until = world.now + 60
+        plan, ids = self.planned(world, "x/first", "x/second")
+        assert plan.is_panic
+        assert len(ids) == 4
+
+    def test_whoever_does_not_fit_is_told_with_the_preference(self, world):
+        plan, ids = self.planned(world, "x/first", only=frozenset("b"))
+        assert ids == ["b:x/first"]
+        ((endpoint, reason, code),) = plan.skipped
+        assert (endpoint.id, code) == ("a:x/first", "allowed_providers")
+        assert "provider.only" in reason
+
+    def test_preferences_hold_in_panic_too(self, world):
+        for slug in "ab":
+            world.board.of(f"{slug}:x/first", world.now).cool_until = world.now + 60
+        plan, ids = self.planned(world, "x/first", only=frozenset("b"))
+        assert (plan.is_panic, ids) == (True, ["b:x/first"])
+
+    def test_nobody_fits(self, world):
+        plan, ids = self.planned(world, "x/first", only=frozenset("z"))
+        assert ids == []
+        assert {code for *_, code in plan.skipped} == {"allowed_providers"}
+
+    def test_in_a_pool_a_variant_is_of_its_own_model_too(self, world):
+        plan, ids = self.planned(world, "x/first:thinking", "x/second", is_pooled=True)
+        assert len(ids) == 4
+        assert {one.endpoint.id: bool(one.adds) for one in plan.candidates} == {
+            one: one.endswith("first") for one in ids
+        }
+
+    def test_without_fallbacks_nobody_is_sent_to_a_probe(self, world):
+        world.board.of("a:x/first", world.now).lend(1, world.now + 5)
+        for _ in range(20):
+            _, ids = self.planned(world, "x/first", has_fallbacks=False)
+            assert ids == ["b:x/first"]
+
+    def test_a_model_named_twice_is_asked_once(self, world):
+        _, ids = self.planned(world, "x/first", "x/first:nitro", "x/second")
+        assert len(ids) == len(set(ids)) == 4

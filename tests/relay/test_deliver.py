@@ -1,30 +1,33 @@
 """Replies on their way: whole, slow, cut, or ended by the gateway's own end."""
 
 import asyncio
+import gc
 import json
+import re
 
 import pytest
 
 from fairlead.catalog.model import Timeouts
 from fairlead.demo.script import Script
 from fairlead.health.outcome import Verdict
-from harness.gateway import gateway
+from fairlead.relay.deliver import Delivery
+from fairlead.wire.openrouter_chunks import ChunkAdapter
+from harness.gateway import MODEL, gateway
 from harness.http import ask, chat_body, events, read_answer, request_bytes
 
 pytestmark = pytest.mark.anyio
 
+OPENROUTER = "/api/v1/chat/completions"
 
 CUTS = [Script(cut_after=3), Script(cut_after=3, cut="reset"), Script(error_in_stream=2)]
 
 
 @pytest.mark.parametrize("script", CUTS[:2])
-async def test_a_stream_that_breaks_off_is_told_in_band_and_never_ends_neatly(script):
+async def test_a_stream_that_breaks_off_is_told_in_band(script):
     async with gateway(script) as served:
         answer = await ask(served, chat_body(stream=True))
         assert answer.status == 200
-        told = events(answer.body)
-        assert b"[DONE]" not in told
-        last = json.loads(told[-1])
+        last = json.loads(events(answer.body)[-1])
         assert last["error"]["code"] == 502
         assert last["error"]["metadata"]["error_type"] == "provider_unavailable"
         assert last["choices"][0]["finish_reason"] == "error"
@@ -117,3 +120,130 @@ class TestTheEndOfTheGateway:
             assert answer.status == 503
             assert answer.headers["x-should-retry"] == "true"
             writer.close()
+
+
+class TestOpenRoutersShape:
+    async def test_of_a_stream(self):
+        async with gateway(Script(text="a b c", chunk_bytes=50)) as served:
+            answer = await ask(served, chat_body(stream=True), path=OPENROUTER)
+            *said, usage, done = events(answer.body)
+            assert (done, answer.is_whole) == (b"[DONE]", True)
+            [record] = served.records
+            for one in map(json.loads, [*said, usage]):
+                assert (one["id"], one["provider"], one["model"]) == (record.id, "Sim 0", MODEL)
+                assert "usage" not in one or one["choices"] == []
+            told = json.loads(usage)["usage"]
+            assert told["cost"] * 1e9 == pytest.approx(record.cost_usd_nanos)
+            assert told["completion_tokens"] == record.usage.completion_tokens
+            assert answer.headers["x-generation-id"] == record.id
+
+    async def test_of_a_whole_reply(self):
+        async with gateway(Script(text="a b c")) as served:
+            answer = await ask(served, chat_body(), path=OPENROUTER)
+            [record] = served.records
+            assert answer.json["id"] == record.id
+            assert answer.json["choices"][0]["native_finish_reason"] == "stop"
+            assert answer.json["usage"]["cost"] * 1e9 == pytest.approx(record.cost_usd_nanos)
+            assert answer.headers["content-length"] == str(len(answer.body))
+
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_what_is_noted_is_what_the_provider_has_sent(self, stream):
+        """Sizes, names and reasons: estimates of one base serve the others."""
+        async with gateway(Script(text="a b c")) as served:
+            for path in (OPENROUTER, "/v1/chat/completions"):
+                await ask(served, chat_body(stream=stream), path=path)
+            adapted, plain = served.records
+            assert adapted.upstream_id.startswith("chatcmpl-demo-")
+            assert adapted.finish_reason == plain.finish_reason == "stop"
+            difference = plain.reply_bytes - adapted.reply_bytes
+            assert 0 < difference < 250  # the cost, which the adapter does not count
+
+    async def test_of_a_reply_too_large_to_be_held_for_another_attempt(self):
+        async with gateway(Script(flood_bytes=3_000_000)) as served:
+            answer = await ask(served, chat_body(), path=OPENROUTER)
+            assert (answer.json["id"], answer.is_whole) == (served.records[0].id, True)
+            assert served.records[0].end == "ok"
+
+    async def test_one_that_breaks_off_has_a_status_of_its_own(self):
+        script = Script(body=b'{"a":"' + b"x" * 400_000 + b'"}', truncate_length=100)
+        async with gateway(script) as served:
+            answer = await ask(served, chat_body(), path=OPENROUTER)
+            assert (answer.status, answer.json["error"]["metadata"]["error_type"]) == (502, "provider_unavailable")
+            [record] = served.records
+            assert (record.end, record.cost_usd_nanos) == ("error", None)
+
+    async def test_a_stream_that_breaks_off_inside_an_event_is_told_in_band(self):
+        async with gateway(Script(text="a b c", cut_after=3, cut_inside="event")) as served:
+            answer = await ask(served, chat_body(stream=True), path=OPENROUTER)
+            *said, fault, done = events(answer.body)
+            assert (len(said), json.loads(fault)["error"]["code"], done) == (3, 502, b"[DONE]")
+            assert answer.is_whole
+            assert served.records[0].end == "cut"
+
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_usage_is_told_even_where_the_provider_tells_none(self, stream):
+        async with gateway(Script(text="a b c", usage={})) as served:
+            answer = await ask(served, chat_body(stream=stream), path=OPENROUTER)
+            told = json.loads(events(answer.body)[-2]) if stream else answer.json
+            [record] = served.records
+            assert record.is_estimated
+            assert told["usage"]["cost"] * 1e9 == pytest.approx(record.cost_usd_nanos)
+
+    @pytest.mark.parametrize("stream", [True, False])
+    async def test_routing_is_told_to_who_asks(self, stream):
+        async with gateway(Script(status=503), Script(text="a b c")) as served:
+            wanted = [("x-openrouter-metadata", "enabled")]
+            answer = await ask(served, chat_body(stream=stream), path=OPENROUTER, headers=wanted)
+            told = json.loads(events(answer.body)[-2]) if stream else answer.json
+            metadata = told["openrouter_metadata"]
+            assert (metadata["attempt"], metadata["summary"]) == (2, "available=2, selected=Sim 1")
+            assert [one["status"] for one in metadata["attempts"]] == [503, 200]
+            answer = await ask(served, chat_body(), headers=wanted)
+            assert "openrouter_metadata" not in answer.json
+
+    async def test_and_beside_an_error(self):
+        async with gateway(Script(status=503)) as served:
+            wanted = [("x-openrouter-metadata", "enabled")]
+            answer = await ask(served, chat_body(), path=OPENROUTER, headers=wanted)
+            assert answer.json["openrouter_metadata"]["attempts"][0]["status"] == 503
+            assert answer.json["error"]["code"] == 503
+
+    async def test_the_cycle_collector_has_nothing_to_do(self):
+        async with gateway(Script(text="a b c")) as served:
+            bodies = [chat_body(stream=stream) for stream in (True, False)]
+            wanted = [("x-openrouter-metadata", "enabled")]
+            for body in bodies:
+                await ask(served, body, path=OPENROUTER, headers=wanted)
+            gc.collect()
+            gc.disable()
+            try:
+                before = alive()
+                for body in bodies * 5:
+                    await ask(served, body, path=OPENROUTER, headers=wanted)
+                assert alive() == before
+            finally:
+                gc.enable()
+
+
+def alive():
+    return sum(isinstance(one, Delivery | ChunkAdapter) for one in gc.get_objects())
+
+
+async def test_where_the_time_went_is_said_in_a_header():
+    async with gateway(Script(text="a b c")) as served:
+        answer = await ask(served, chat_body())
+        assert re.fullmatch(r"gateway;dur=\d+\.\d\d, upstream;dur=\d+\.\d\d", answer.headers["server-timing"])
+
+
+@pytest.mark.parametrize("wish", [{"reasoning": {"exclude": True}}, {"include_reasoning": False}], ids=str)
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_reasoning_is_told_unless_the_caller_does_not_want_it(wish, is_stream):
+    message = {"role": "assistant", "content": "so", "reasoning_content": "hm"}
+    whole = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+    chunk = b'data: {"choices":[{"delta":%b,"finish_reason":null}]}\n\n' % json.dumps(message).encode()
+    script = Script(body=chunk * 5 + b"data: [DONE]\n\n") if is_stream else Script(body=whole)
+    async with gateway(script) as served:
+        for members, is_told in (({}, True), (wish, False)):
+            answer = await ask(served, chat_body(stream=is_stream, **members), path=OPENROUTER)
+            assert (b'"hm"' in answer.body) == is_told
+            assert b'"so"' in answer.body

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from fairlead.catalog.model import Model
 from fairlead.demo.script import Script
 from fairlead.health.outcome import Verdict
 from fairlead.relay.hedge import Hedging, Race
-from harness.gateway import gateway
+from harness.gateway import MODEL, gateway
 from harness.http import ask, chat_body
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +72,15 @@ async def test_when_one_fails_the_other_is_waited_for(hedged):
         answer = await ask(served, chat_body(stream=True))
         assert b"first" in answer.body
         assert verdicts(served) == [Verdict.OK, Verdict.TRANSIENT]
+
+
+async def test_another_model_is_for_failures_not_for_haste():
+    models = {Model(MODEL, "Large"): [0], Model("acme/small", "Small"): [1]}
+    scripts = Script(first_byte_delay_s=0.1, text="first"), Script(text="second")
+    async with gateway(*scripts, models=models, hedging=Hedging(lambda _: 0.02)) as served:
+        answer = await ask(served, chat_body(stream=True, models=["acme/small"]))
+        assert b"first" in answer.body
+        assert not served.simulators[1].requests
 
 
 async def test_when_both_fail_the_third_is_asked(hedged):

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.catalog.pricing import Usage
 from fairlead.errors import Truncated
 from fairlead.relay.pump import pump
 from fairlead.relay.tap import Tap
+from fairlead.wire.openrouter_chunks import ChunkAdapter
+from fairlead.wire.openrouter_shape import Identity
 from upstream.tape import Deck
 
 pytestmark = pytest.mark.anyio
@@ -188,6 +191,20 @@ async def test_however_bytes_come_and_are_taken_it_is_the_same_content(contents,
     assert isinstance(pumping.work.result(), Truncated) is is_broken
     assert [last for _, last in pumping.caller.writes].count(True) == (not is_broken)
     assert pumping.tap.size == len(pumping.caller.content)
+
+
+async def test_with_an_adapter_the_caller_gets_its_events_and_the_tap_what_came():
+    said = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    adapter = ChunkAdapter(Identity("gen-1", "Acme", "acme/large", 5), lambda _: None, Usage, str)
+    deck, caller, tap = Deck(loop=asyncio.get_running_loop()), Caller(), Tap()
+    reply = deck.send()
+    deck.feed(HEAD + chunk(said[20:]) + END)
+    await pump(reply, said[:20], caller, tap, math.inf, adapter=adapter)
+    first, usage, done = caller.content.removesuffix(b"\n\n").split(b"\n\n")
+    assert first.startswith(b'data: {"id":"gen-1",')
+    assert b'"usage":{' in usage
+    assert done == b"data: [DONE]"
+    assert (tap.tail, tap.size) == (said, len(said))
 
 
 async def test_a_caller_is_not_waited_for_beyond_the_deadline():

@@ -227,7 +227,7 @@ class TestSpend:
         await store.pass_time(DAY_S)
         for _ in range(3):
             end(till, await served(till, admitted(till, mine, 10)), 10)
-        assert till._leases["k1"].available > 0
+        assert first.leases.spend.available > 0
         error = await served(till, till.reserve(first, worst(11)))
         assert (error.status, error.metadata["affordable_tokens"]) == (402, 10)
         assert await served(till, till.reserve(second, worst(10))) is None

@@ -98,3 +98,15 @@ def test_only_its_user_reads_it(tmp_path):
     disk.append(charge(1))
     assert disk.seal().stat().st_mode & 0o077 == 0
     assert (tmp_path / "unsettled" / "one").stat().st_mode & 0o077 == 0
+
+
+def test_a_disk_that_is_full_costs_no_other_charge(tmp_path, monkeypatch):
+    """Half a line stayed in the file, and the next one was glued to it: both were lost, and nobody was told."""
+    disk = Unsettled(tmp_path, "w")
+    disk.append(charge(1))
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda fd, data, write=os.write: write(fd, data[:20]))
+        with pytest.raises(OSError, match="No space left"):
+            disk.append(charge(2))
+    disk.append(charge(3))
+    assert [one.amounts[0] for one in read(disk.seal())] == [1, 3]

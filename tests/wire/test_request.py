@@ -6,11 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fairlead.catalog.dialects import Dialect
 from fairlead.errors import ApiError
-from fairlead.wire.request import ChatRequest, body_bytes
+from fairlead.wire.request import MOST_MODELS, ROUTING_MEMBERS, ChatRequest, body_bytes
 from harness.jsontext import gap, member_text, names, texts, values
 
-ROUTING = {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
+ROUTING = {
+    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", *ROUTING_MEMBERS
+}  # fmt: skip
 PLAIN = b'{"model":"m","messages":[]}'
 
 
@@ -215,6 +218,149 @@ class TestUpstreamEdits:
         if wants_usage and members.get("stream") is True:
             expected["stream_options"] = {**(members.get("stream_options") or {}), "include_usage": True}
         assert sent == expected
+
+
+class TestTakenOut:
+    @given(chats(), st.data(), st.randoms(use_true_random=False))
+    def test_members_go_and_the_rest_stays(self, members, data, random):
+        removable = [name for name in members if name not in ("model", "messages")]
+        gone = data.draw(st.sets(st.sampled_from(removable))) if removable else set()
+        raw, _ = written(list(members.items()), random)
+        edits = {"model": b'"up"', **dict.fromkeys(gone), "never_there": None, "new": b"[1]"}
+        left = {name: value for name, value in members.items() if name not in gone}
+        assert json.loads(through(raw, edits)) == {**left, "model": "up", "new": [1]}
+
+    @pytest.mark.parametrize(
+        ("raw", "expected"),
+        [
+            (b'{"models":["a"],"model":"m","messages":[]}', b'{"model":"up","messages":[]}'),
+            (b'{"model":"m", "models" : ["a"] , "messages":[]}', b'{"model":"up" , "messages":[]}'),
+            (b'{ "trace":{},"usage":1, "messages":[] ,"model":"m"}', b'{"messages":[] ,"model":"up"}'),
+            (b'{"model":"m","messages":[],"provider":{"only":["a"]} }', b'{"model":"up","messages":[] }'),
+            (b'{"session_id":"a,\\"b","model":"m","messages":[]}', b'{"model":"up","messages":[]}'),
+        ],
+    )
+    def test_what_is_said_to_the_gateway(self, raw, expected):
+        assert for_upstream(raw) == expected
+
+    @pytest.mark.parametrize("said", ["max_tokens", "max_completion_tokens"])
+    @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens", None])
+    def test_the_limit_has_the_name_that_its_provider_knows(self, said, limit):
+        request = ChatRequest.parse(b'{"model":"m","%b":12345678901234567890,"messages":[]}' % said.encode())
+        sent = request.spliced(request.upstream_edits(b'"up"', wants_usage=True, dialect=Dialect(limit)))
+        assert json.loads(b"".join(sent)) == {"model": "up", "messages": [], limit or said: 12345678901234567890}
+
+    @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens", None])
+    @pytest.mark.parametrize(
+        ("said", "held"),
+        [
+            ({"max_tokens": 100_000, "max_completion_tokens": 1}, 1),
+            ({"max_completion_tokens": 7, "max_tokens": 5}, 7),
+            ({"max_tokens": 100, "max_completion_tokens": None}, 100),
+            ({"max_tokens": None, "max_completion_tokens": 100}, 100),
+        ],
+        ids=str,
+    )
+    def test_what_is_held_for_is_what_is_sent(self, limit, said, held):
+        """Said twice, the larger one reached the provider; a null reached it in place of a number."""
+        request = ChatRequest.parse(json.dumps({"model": "m", "messages": [], **said}).encode())
+        sent = request.spliced(request.upstream_edits(b'"up"', wants_usage=True, dialect=Dialect(limit)))
+        limits = {name: value for name, value in json.loads(b"".join(sent)).items() if name.startswith("max_")}
+        assert request.max_output_tokens == held
+        assert [value for value in limits.values() if value is not None] == [held]
+        if limit is not None:
+            assert limits == {limit: held}
+
+    def test_names_that_are_added_are_names_whatever_is_in_them(self):
+        name = 'x":1,"model":"the-dearest","y'
+        assert json.loads(through(PLAIN, {name: b"1"})) == {"model": "m", "messages": [], name: 1}
+
+    @pytest.mark.parametrize(
+        ("reasoning", "effort"),
+        [
+            ({"effort": "high"}, "high"),
+            ({"enabled": True}, "medium"),
+            ({"enabled": False}, "none"),
+            ({"max_tokens": 2000}, "medium"),
+            ({"exclude": True}, None),
+            ({"effort": "huge"}, None),
+            (None, None),
+            ("high", None),
+        ],
+        ids=str,
+    )
+    def test_reasoning_in_a_word(self, reasoning, effort):
+        request = ChatRequest.parse(json.dumps({"model": "m", "reasoning": reasoning, "messages": []}).encode())
+        dialect = Dialect(has_reasoning=False)
+        sent = json.loads(b"".join(request.spliced(request.upstream_edits(b'"up"', wants_usage=True, dialect=dialect))))
+        assert sent.get("reasoning_effort") == effort
+        assert "reasoning" not in sent
+
+    def test_reasoning_said_in_a_word_that_is_null(self):
+        raw = b'{"model":"m","reasoning":{"effort":"low"},"reasoning_effort":null,"messages":[]}'
+        request = ChatRequest.parse(raw)
+        edits = request.upstream_edits(b'"up"', wants_usage=True, dialect=Dialect(has_reasoning=False))
+        assert json.loads(b"".join(request.spliced(edits)))["reasoning_effort"] == "low"
+
+    def test_reasoning_said_in_a_word_already(self):
+        raw = b'{"model":"m","reasoning":{"effort":"low"},"reasoning_effort":"high","messages":[]}'
+        request = ChatRequest.parse(raw)
+        edits = request.upstream_edits(b'"up"', wants_usage=True, dialect=Dialect(has_reasoning=False))
+        assert b"".join(request.spliced(edits)) == b'{"model":"up","reasoning_effort":"high","messages":[]}'
+
+
+class TestModels:
+    @pytest.mark.parametrize(
+        ("body", "models"),
+        [
+            ({"model": "a"}, ("a",)),
+            ({"models": ["b", "c"]}, ("b", "c")),
+            ({"model": "a", "models": ["b", "a", "c", "b"]}, ("a", "b", "c")),
+            ({"model": None, "models": ["b"]}, ("b",)),
+            ({"model": "a", "models": None}, ("a",)),
+            ({"model": "a", "models": []}, ("a",)),
+        ],
+        ids=str,
+    )
+    def test_who_may_answer_in_order(self, body, models):
+        request = ChatRequest.parse(json.dumps({**body, "messages": []}).encode())
+        assert (request.model, request.models) == (models[0], models)
+
+    @pytest.mark.parametrize(
+        ("models", "text"),
+        [
+            ([], "'model' is required"),
+            ([""], "'model' is required"),
+            ("a", "'models' is wrong: it must be a list"),
+            ([str(n) for n in range(MOST_MODELS + 1)], "name fewer"),
+            (["x" + ":free" * 100], "more than 256 characters"),
+        ],
+        ids=["none", "empty", "text", "many", "long"],
+    )
+    def test_who_cannot(self, models, text):
+        with pytest.raises(ApiError, match=text):
+            ChatRequest.parse(json.dumps({"models": models, "messages": []}).encode())
+
+    @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+    @pytest.mark.parametrize("limit", [0, -1, -1_000_000])
+    def test_a_limit_that_is_none(self, name, limit):
+        with pytest.raises(ApiError, match="must be 1 or more") as raised:
+            ChatRequest.parse(json.dumps({"model": "m", "messages": [], name: limit}).encode())
+        assert raised.value.param == name
+
+    @pytest.mark.parametrize(
+        ("value", "has"),
+        [
+            (b"null", False),
+            (b"[]", False),
+            (b"[ \n]", False),
+            (b"[1]", True),
+            (b"0", True),
+            (b"[" + b" " * 20 + b"1]", True),
+        ],
+    )
+    def test_whether_a_member_says_anything(self, value, has):
+        assert ChatRequest.parse(b'{"model":"m","messages":[],"tools":%b}' % value).has("tools") == has
 
 
 class TestBadBodies:

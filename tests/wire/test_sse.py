@@ -1,23 +1,91 @@
+import json
+
 import pytest
 
-from fairlead.wire.sse import is_only_comments
+from fairlead.wire.sse import HELD_BYTES, HELD_FRAMES, first_error, is_only_frame
+
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}\n\n'
+AZURE = b'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n'
+
+
+def chunk(**delta):
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b": ping", b": ping\n", b": ping\n\n", b":\r\n\r\n: OPENROUTER PROCESSING\r\n\r\n", b"\n\n", b":a\r:b\r"],
+    [
+        b"",
+        b": ping",
+        b": ping\n",
+        b": ping\n\n",
+        b":\r\n\r\n: OPENROUTER PROCESSING\r\n\r\n",
+        b"\n\n",
+        b":a\r:b\r",
+        ROLE,
+        AZURE + ROLE,
+        b": ping\n\n" + ROLE + b": ping\n\n",
+        ROLE.replace(b"\n", b"\r\n"),
+        ROLE + b"da",
+        ROLE[:40],
+        chunk(role="assistant", content=None, tool_calls=[], reasoning="", refusal=None),
+        b"event: ping\ndata: {}\n\n",
+    ],
 )
-def test_signs_of_life(data):
-    assert is_only_comments(data)
+def test_nothing_that_another_could_not_give_as_well(data):
+    assert is_only_frame(data)
 
 
 @pytest.mark.parametrize(
-    "data", [b"data: {}\n\n", b": ping\n\ndata: {}\n\n", b": ping\n\nd", b"event: error\n", b"{}", b" : no comment\n"]
+    "data",
+    [
+        chunk(content="a"),
+        chunk(role="assistant", content=" "),
+        chunk(tool_calls=[{"index": 0}]),
+        chunk(reasoning="hm"),
+        chunk(tomorrow=1),
+        ROLE + chunk(content="a"),
+        b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+        b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n',
+        b'data: {"error":{"message":"no"}}\n\n',
+        b"data: [DONE]\n\n",
+        b"data: broken\n\n",
+        b": ping\n\nx",
+        b"{}",
+        b" : no comment\n",
+        ROLE * (HELD_FRAMES + 1),
+        b"data: " + b" " * HELD_BYTES,
+    ],
 )
 def test_content(data):
-    assert not is_only_comments(data)
+    assert not is_only_frame(data)
 
 
-def test_a_megabyte_of_comments_takes_no_time():
-    assert is_only_comments(b": ping\n\n" * 100_000)
-    assert not is_only_comments(b":" * 1_000_000 + b"\n" + b"\n" * 100_000 + b"x")
+def test_a_megabyte_takes_no_time():
+    assert is_only_frame(b": ping\n\n" * 100_000)
+    assert not is_only_frame(b":" * 1_000_000 + b"\n" + b"\n" * 100_000 + b"x")
+    assert not is_only_frame(chunk(content="a") + b"data: x\n\n" * 100_000)
+
+
+ERROR = b'{"error":{"message":"no","code":429}}'
+
+
+@pytest.mark.parametrize("before", [b"", b": ping\n\n", AZURE + ROLE])
+def test_an_error_before_any_content(before):
+    assert first_error(before + b"data: " + ERROR + b"\n\n") == ERROR
+    assert first_error(b" " + ERROR) == b" " + ERROR
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        chunk(content="a") + b"data: " + ERROR + b"\n\n",
+        chunk(content='"error"'),
+        b'data: {"error":null,"choices":[{"delta":{"content":"a"}}]}\n\n',
+        b'{"choices":[],"error":null}',
+        ROLE,
+        b"",
+    ],
+)
+def test_no_error_before_it(data):
+    assert first_error(data) is None

@@ -43,7 +43,7 @@ class RateLimit:
         return 60e6 / self.per_minute
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class AmountLease:
     """This worker's part of an amount. Whole units; times are the worker's monotonic seconds."""
 
@@ -105,7 +105,7 @@ class AmountLease:
         self.available = 0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class RateLease:
     """This worker's part of a rate."""
 

@@ -1,4 +1,4 @@
-"""Default routing preferences of a key: what a request's `provider` may hold, checked when they are set.
+"""Routing preferences: what a request's `provider` may hold. A key's defaults are checked when they are set.
 
 Names and types as in OpenRouter's `ProviderPreferences`. Whether a slug exists is not checked: providers come and go.
 """
@@ -77,3 +77,21 @@ def pack_preferences(value: object) -> str:
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from None
     return text.decode()
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+
+
+def read_preferences(text: bytes) -> Preferences:
+    """Return the preferences in a `provider` object; none in `b""` and `null`. Raises ValueError: what is wrong.
+
+    Members of other names are left out of account, since OpenRouter may add some any day.
+    """
+    if not text:
+        return Preferences()
+    try:
+        members = _MEMBERS.decode(text) or {}
+        known = {name: members[name] for name in Preferences.__struct_fields__ if name in members}
+        return _DECODER.decode(_ENCODER.encode(known))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None

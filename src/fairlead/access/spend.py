@@ -90,8 +90,8 @@ class WorstCase:
 
     @property
     def is_free(self) -> bool:
-        """Whether the model costs nothing, wherever the request may go."""
-        return all(price is not None and price.is_free for price in self.prices)
+        """Whether the model that answers may cost nothing."""
+        return any(price is not None and price.is_free for price in self.prices)
 
     @property
     def usd_nanos(self) -> int:
@@ -158,7 +158,12 @@ def refuse_rate(what: str, limit: int, retry_s: float, reset_unix: float) -> Api
         "retry-after": str(max(1, int(retry_s + 0.999))),
     }
     text = f"Rate limit exceeded: {what}-per-minute ({limit}). Try again in {retry_s:.1f} s"
-    return ApiError(429, text, error_type="rate_limit_exceeded", metadata={"headers": headers}, headers=headers)
+    shown = {_SHOWN[name]: value for name, value in headers.items() if name in _SHOWN}
+    return ApiError(429, text, error_type="rate_limit_exceeded", metadata={"headers": shown}, headers=headers)
+
+
+_SHOWN = {f"x-ratelimit-{part.lower()}": f"X-RateLimit-{part}" for part in ("Limit", "Remaining", "Reset")}
+"""As OpenRouter spells them in a body, where case counts."""
 
 
 def refuse_free_day(limit: int, now: float, reset_unix: float) -> ApiError:

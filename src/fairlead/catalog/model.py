@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from fairlead.catalog.dialects import PLAIN, Dialect
+
 Modality = Literal["text", "image", "file", "audio", "video"]
 
 
@@ -101,6 +103,7 @@ class Provider:
     """Where the key goes: `authorization` (as a bearer token) or a header of that name (as it is)."""
     is_stream_usage_on_request: bool = True
     """Whether streams carry usage only with `stream_options.include_usage`, and the option is understood."""
+    speaks: Dialect = PLAIN
     weight: float = 1.0
     max_concurrency: int | None = None
     price: Price | None = None

@@ -104,28 +104,33 @@ def _picos(price: Price, usage: Usage) -> tuple[int, int]:
     prompt_tokens = usage.prompt_tokens
     if price.tiers:
         price = _tier(price, prompt_tokens)
-    write, write_1h = price.cache_write, price.cache_write_1h
-    written_1h = max(usage.cache_write_1h_tokens, 0)
-    prompt = _each_once(
-        prompt_tokens,
-        price.prompt,
-        (
-            (usage.cached_tokens, price.cache_read),
-            (written_1h, write if write_1h is None else write_1h),
-            (usage.cache_write_tokens - written_1h, write),
-            (usage.prompt_audio_tokens, price.prompt_audio),
-            (usage.prompt_image_tokens, price.prompt_image),
-        ),
-    )
-    completion = _each_once(
-        usage.completion_tokens,
-        price.completion,
-        (
-            (usage.reasoning_tokens, price.reasoning),
-            (usage.completion_audio_tokens, price.completion_audio),
-            (usage.completion_image_tokens, price.completion_image),
-        ),
-    )
+    prompt = max(prompt_tokens, 0) * price.prompt
+    is_written = usage.cache_write_tokens or usage.cache_write_1h_tokens
+    if usage.cached_tokens or is_written or usage.prompt_audio_tokens or usage.prompt_image_tokens:
+        write, write_1h = price.cache_write, price.cache_write_1h
+        written_1h = max(usage.cache_write_1h_tokens, 0)
+        prompt = _each_once(
+            prompt_tokens,
+            price.prompt,
+            (
+                (usage.cached_tokens, price.cache_read),
+                (written_1h, write if write_1h is None else write_1h),
+                (usage.cache_write_tokens - written_1h, write),
+                (usage.prompt_audio_tokens, price.prompt_audio),
+                (usage.prompt_image_tokens, price.prompt_image),
+            ),
+        )
+    completion = max(usage.completion_tokens, 0) * price.completion
+    if usage.reasoning_tokens or usage.completion_audio_tokens or usage.completion_image_tokens:
+        completion = _each_once(
+            usage.completion_tokens,
+            price.completion,
+            (
+                (usage.reasoning_tokens, price.reasoning),
+                (usage.completion_audio_tokens, price.completion_audio),
+                (usage.completion_image_tokens, price.completion_image),
+            ),
+        )
     return prompt + price.request * PICO_PER_MICRO, completion
 
 

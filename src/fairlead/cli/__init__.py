@@ -12,6 +12,7 @@ from fairlead import __version__
 from fairlead.cli.check import check
 from fairlead.cli.credits import credits
 from fairlead.cli.demo import demo
+from fairlead.cli.explain import explain
 from fairlead.cli.healthcheck import healthcheck
 from fairlead.cli.keys import keys
 from fairlead.cli.models import models
@@ -44,5 +45,5 @@ def commands() -> None:
     """
 
 
-for command in (serve, check, keys, credits, usage, reconcile, models, top, demo, healthcheck):
+for command in (serve, check, keys, credits, usage, reconcile, models, explain, top, demo, healthcheck):
     commands.add_command(command)

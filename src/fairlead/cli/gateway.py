@@ -41,7 +41,14 @@ class LocalGateway:
 
     def get_json(self, path: str) -> dict[str, Any]:
         """Return what a successful answer holds. Raises NoAnswer, and Refused for any other."""
-        status, body = self.get(path)
+        return self._value(path, *self.get(path))
+
+    def post_json(self, path: str, body: bytes) -> dict[str, Any]:
+        """Send JSON and return what a successful answer holds. Raises NoAnswer, and Refused for any other."""
+        with self._reply(path, self._timeout_s, body) as reply:
+            return self._value(path, reply.status, reply.read())
+
+    def _value(self, path: str, status: int, body: bytes) -> dict[str, Any]:
         try:
             value = json.loads(body)
             if status == 200:
@@ -60,10 +67,10 @@ class LocalGateway:
                 yield from read_events(reply)
 
     @contextlib.contextmanager
-    def _reply(self, path: str, timeout_s: float) -> Iterator[http.client.HTTPResponse]:
+    def _reply(self, path: str, timeout_s: float, body: bytes | None = None) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
         try:
-            connection.request("GET", path, headers=self._headers)
+            connection.request("GET" if body is None else "POST", path, body, self._headers)
             yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

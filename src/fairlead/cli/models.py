@@ -21,7 +21,7 @@ def models(is_json: bool, offline: bool) -> None:
     Those of the configured providers, which are asked for their lists. The price is that of the cheapest.
     """
     from fairlead.config import load_process
-    from fairlead.edge.models import model_object
+    from fairlead.edge.model_view import model_object
 
     settings = load_process().settings
     catalog = asyncio.run(_catalog(settings, is_offline=offline))

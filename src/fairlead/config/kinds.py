@@ -19,6 +19,8 @@ from msgspec import Meta
 from fairlead.access.usd import usd_nanos
 from fairlead.config.secret import Secret, SecretUrl, mask, mask_url
 from fairlead.config.settings import Network
+from fairlead.plan.auto_options import TIERS
+from fairlead.wire.preset_config import SLUG
 
 T = TypeVar("T")
 
@@ -196,10 +198,27 @@ def _parts(text: str) -> tuple[float, ...]:
     return tuple(found)
 
 
+def _triggers(text: str) -> tuple[tuple[str, str], ...]:
+    found = []
+    for item in items(text):
+        keyword, _, tier = (part.strip() for part in item.rpartition("="))
+        if not keyword or tier not in TIERS:
+            raise Unfit(f"each item must be keyword=tier, the tier one of {', '.join(TIERS)}")
+        found.append((keyword, tier))
+    return tuple(found)
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     if text.strip().lower() == "none":
         return ()
     return tuple(ipaddress.ip_network(item, strict=False) for item in items(text))
+
+
+def _slug(text: str) -> str:
+    slug = text.strip()
+    if SLUG.fullmatch(slug) is None:
+        raise ValueError
+    return slug
 
 
 def _path(text: str) -> Path:
@@ -232,6 +251,13 @@ USD: Kind[Decimal] = Kind("an amount in USD, as 25 or 0.5", "25", _usd)
 PARTS: Kind[tuple[float, ...]] = Kind("a comma-separated list of numbers above 0, as 0.8,1", "0.8,1", _parts)
 WORDS: Kind[tuple[str, ...]] = Kind(
     "a comma-separated list", "localhost,.internal", lambda text: tuple(items(text.lower()))
+)
+PRESET: Kind[str] = Kind("the slug of a preset: lower-case letters, digits, - and _", "house-rules", _slug)
+PATTERNS: Kind[tuple[str, ...]] = Kind(
+    "a comma-separated list of patterns", "openai/*,!*-pro", lambda text: tuple(items(text.lower()))
+)
+TRIGGERS: Kind[tuple[tuple[str, str], ...]] = Kind(
+    "a comma-separated list of keyword=tier", "prove=max,证明=max,translate=low", _triggers
 )
 PRESENCE: Kind[bool] = Kind("any text", "1", lambda _: True)
 """Set at all means yes, even to 0 (https://no-color.org)."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from fairlead.catalog.dialects import DIALECTS, PLAIN
 from fairlead.catalog.model import FREE, Price, Provider, Timeouts
 from fairlead.catalog.providers import BUILTIN, BY_SLUG, BuiltinProvider
 from fairlead.config.kinds import SECRET, Unfit
@@ -138,6 +139,7 @@ def _start(builtin: BuiltinProvider, base_url: str) -> Provider:
         base_url=base_url,
         auth_header=builtin.auth_header,
         is_stream_usage_on_request=builtin.is_stream_usage_on_request,
+        speaks=DIALECTS.get(builtin.slug, PLAIN),
         price=FREE if builtin.is_local else None,
     )
 

@@ -64,18 +64,31 @@ class Settings(Struct, frozen=True, kw_only=True):
     ledger_days: int = 90
 
     demo: Literal["auto", "on", "off"] = "auto"
-    auto_routing: bool = True
     max_attempts: int = 4
     timeouts: Timeouts = Timeouts()
     probe_min_s: float = 1.0
     probe_max_s: float = 8.0
     hedge: bool = False
+    default_preset: str | None = None
+
+    auto_routing: bool = True
+    auto_cost_quality: float = 5.0
+    """0 the cheapest, 10 the best."""
+    auto_models: tuple[str, ...] = ()
+    """Patterns of model ids, in lower case; `!` before one leaves out what it matches."""
+    auto_triggers: tuple[tuple[str, str], ...] = ()
+    """(keyword, tier)."""
+
+    cache: bool = True
+    cache_max_entry_bytes: int = 1024 * 1024
+    cache_max_bytes: int = 64 * 1024 * 1024
 
     max_body_bytes: int = 32 * 1024 * 1024
     max_header_bytes: int = 64 * 1024
     max_headers: int = 200
     receive_timeout_s: float = 30.0
     keep_alive_s: float = 75.0
+    stream_keepalive_s: float = 10.0
     drain_delay_s: float = 5.0
     drain_timeout_s: float = 300.0
 

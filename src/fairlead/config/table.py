@@ -6,7 +6,7 @@ The loader, the documentation and `.env.example` follow this table. The variable
 from dataclasses import dataclass
 
 from fairlead.config import kinds
-from fairlead.config.kinds import AnyKind, one_of, seconds, size, whole
+from fairlead.config.kinds import AnyKind, number, one_of, seconds, size, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,6 @@ _ROUTING = (
         "Simulated providers; auto: when no real one is configured and the listener is on loopback",
         one_of("auto", "on", "off"),
     ),
-    Setting("FAIRLEAD_AUTO_ROUTING", "on", "Whether the auto-routing switch starts on", kinds.SWITCH),
     Setting("FAIRLEAD_MAX_ATTEMPTS", "4", "Tries per request, over different endpoints", whole(1, 32)),
     Setting("FAIRLEAD_TIMEOUT_CONNECT_S", "5", "Seconds an attempt may take to connect", seconds(_TINY_S, 600)),
     Setting(
@@ -169,6 +168,53 @@ _ROUTING = (
         "Ask a second endpoint once the first is past its 95th percentile; at most 5 % of requests, both are paid",
         kinds.SWITCH,
     ),
+    Setting(
+        "FAIRLEAD_DEFAULT_PRESET",
+        "(none)",
+        "Slug of the preset that lies under every request that names none; as long as there is none, all get a 503",
+        kinds.PRESET,
+    ),
+)
+_CACHE = (
+    Setting(
+        "FAIRLEAD_CACHE",
+        "on",
+        "Whether callers may have replies kept and told again, with X-OpenRouter-Cache: true",
+        kinds.SWITCH,
+    ),
+    Setting(
+        "FAIRLEAD_CACHE_MAX_ENTRY_BYTES",
+        "1MiB",
+        "Longest reply that is kept",
+        size(1024, 64 * _MIB),
+    ),
+    Setting(
+        "FAIRLEAD_CACHE_MAX_BYTES",
+        "64MiB",
+        "Room in Redis for all that is kept (compressed); beyond it the oldest go",
+        size(1024, 1024 * 1024 * _MIB),
+    ),
+)
+_AUTO = (
+    Setting("FAIRLEAD_AUTO_ROUTING", "on", "Whether `auto` may be asked for as a model; keys may differ", kinds.SWITCH),
+    Setting(
+        "FAIRLEAD_AUTO_COST_QUALITY",
+        "5",
+        "From 0, the cheapest model that can do the request, to 10, the best",
+        number(0, 10),
+    ),
+    Setting(
+        "FAIRLEAD_AUTO_MODELS",
+        "(all)",
+        "Models that `auto` may choose: patterns, comma-separated; with a ! before one, all but those",
+        kinds.PATTERNS,
+    ),
+    Setting(
+        "FAIRLEAD_AUTO_TRIGGERS",
+        "(none)",
+        "Words in a request, in any script, and the tier of models for it: keyword=low, medium, high, xhigh or max",
+        kinds.TRIGGERS,
+    ),
 )
 _LIMITS = (
     Setting("FAIRLEAD_MAX_BODY_BYTES", "32MiB", "Largest request body; 413 above", size(1024, 1024 * _MIB)),
@@ -185,6 +231,12 @@ _LIMITS = (
         "75",
         "Seconds an idle connection of a caller is kept; more than the load balancer's own limit, commonly 60",
         seconds(0, _DAY_S),
+    ),
+    Setting(
+        "FAIRLEAD_STREAM_KEEPALIVE_S",
+        "10",
+        "Seconds of silence after which a stream gets a comment, as a sign of life; 0: none",
+        seconds(0, 3600),
     ),
 )
 _UPSTREAM = (
@@ -231,6 +283,8 @@ GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
     ("Access", _ACCESS),
     ("Money", _MONEY),
     ("Routing", _ROUTING),
+    ("Auto routing", _AUTO),
+    ("Response cache", _CACHE),
     ("Limits on callers", _LIMITS),
     ("Connections to providers", _UPSTREAM),
     ("Output", _OUTPUT),

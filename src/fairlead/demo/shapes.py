@@ -11,6 +11,13 @@ from fairlead.demo.personality import DemoModel
 
 DONE: Final = b"data: [DONE]\n\n"
 
+SUPPORTED: Final = (
+    "frequency_penalty", "logit_bias", "max_completion_tokens", "max_tokens", "parallel_tool_calls", "presence_penalty",
+    "reasoning_effort", "response_format", "seed", "stop", "structured_outputs", "temperature", "tool_choice", "tools",
+    "top_k", "top_p",
+)  # fmt: skip
+"""What may be sent. Only the limits change the text; it never calls a tool."""
+
 _FLOOD_BLOCK_BYTES: Final = 16 * 1024
 
 _ERROR_TYPES: Final = {
@@ -166,7 +173,7 @@ def _model_item(provider: str, model: DemoModel, created: int) -> dict[str, obje
             "instruct_type": None,
         },
         "pricing": {"prompt": _per_token(model.prompt_price), "completion": _per_token(model.completion_price)},
-        "supported_parameters": ["max_tokens", "max_completion_tokens"],
+        "supported_parameters": list(SUPPORTED),
     }
 
 

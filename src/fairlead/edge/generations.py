@@ -78,7 +78,7 @@ def generation_object(found: Generation, names: Mapping[str, str]) -> dict[str, 
         "model": found.model,
         "requested_model": found.asked or found.model,
         "provider_name": _name(found.provider, names),
-        "router": None,
+        "router": found.router or None,
         "service_tier": None,
         "is_byok": False,
         "provider_responses": [
@@ -120,7 +120,7 @@ def generation_object(found: Generation, names: Mapping[str, str]) -> dict[str, 
         "native_finish_reason": found.finish_reason or None,
         "status": found.status,
         "end": found.end,
-        "response_cache_source_id": None,
+        "response_cache_source_id": found.response_cache_source_id or None,
     }
 
 

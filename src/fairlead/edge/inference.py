@@ -16,13 +16,20 @@ from fairlead.edge.brake import Brake
 from fairlead.edge.downstream import HttpDownstream, Receive, Scope, Send
 from fairlead.edge.drain import Drain
 from fairlead.edge.respond import respond_error
+from fairlead.edge.response_cache import ResponseCache
 from fairlead.errors import ApiError, ClientGone
 from fairlead.relay.deliver import SHUTTING_DOWN
 from fairlead.relay.exchange import Caller, Relay
+from fairlead.relay.manner import manner_of
 from fairlead.store.keys import KeyRing
 from fairlead.store.till import Hold, Till
 from fairlead.telemetry.record import AppAttribution, ExchangeRecord
+from fairlead.wire.cache_key import ASKED
+from fairlead.wire.preset import NoPresets, Presets, read_chat
 from fairlead.wire.request import ChatRequest
+from fairlead.wire.router_metadata import Routing, wants_metadata
+
+NO_PRESETS = NoPresets()
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9_.:/@-]{1,128}")
 _TRACE_VALUE = re.compile(rb"[\x20-\x7e]{1,512}")
@@ -48,6 +55,8 @@ class ChatCompletions:
         max_body_bytes: int,
         keep: Callable[[ExchangeRecord], None],
         report: Callable[[str, BaseException], None],
+        cache: ResponseCache | None = None,
+        presets: Presets = NO_PRESETS,
     ) -> None:
         self._relay = relay
         self._keys = keys
@@ -57,6 +66,8 @@ class ChatCompletions:
         self._max_body_bytes = max_body_bytes
         self._keep = keep
         self._report = report
+        self._cache = cache
+        self._presets = presets
         self._id_prefix = secrets.token_hex(5)
         self._id_counter = itertools.count()
         self._running: dict[str, ExchangeRecord] = {}
@@ -69,6 +80,8 @@ class ChatCompletions:
         fields: Fields = dict(reversed(scope["headers"]))
         downstream = HttpDownstream(scope)
         record = self._new_record(fields)
+        manner = manner_of(scope["path"])
+        routing = Routing() if manner.is_adapted and wants_metadata(fields) else None
         self._drain.enter(downstream)
         self._running[record.id] = record
         try:
@@ -76,21 +89,26 @@ class ChatCompletions:
             key = self._keys.find(token) or await self._look_up(token, scope)
             record.key_hash = key.hash
             check(key, record.started_unix)
-            caller = Caller(key)
+            caller = Caller(key, manner=manner, routing=routing)
             if not self._till.is_unlimited(key):
                 record.hold = hold = await self._till.enter(key)
                 reserve = functools.partial(self._till.reserve, hold)
-                caller = Caller(key, reserve, functools.partial(self._limits, hold))
-            request = ChatRequest.parse(await read_body(receive, fields, self._max_body_bytes))
+                caller = Caller(key, reserve, functools.partial(self._limits, hold), manner, routing)
+            request, preset = read_chat(await read_body(receive, fields, self._max_body_bytes), self._presets)
             record.asked = record.model = request.model
             record.is_stream = request.is_stream
-            record.session = request.named("session_id")
+            record.session = request.named("session_id") or _text(fields.get(b"x-session-id", b"")[:256])
             record.user = request.named("user")
             record.app = _app(fields)
             head = _extra_head(fields, request, record)
-            await self._relay.run(request, caller, head, downstream, record)
+            kept = preset.cache if preset is not None else None
+            if self._cache is not None and (ASKED in fields or kept is not None):
+                run = functools.partial(self._relay.run, request, caller, head)
+                await self._cache.answer(scope["path"], fields, request, caller, downstream, record, run, kept)
+            else:
+                await self._relay.run(request, caller, head, downstream, record)
         except ApiError as error:
-            await self._refuse(downstream, error, record)
+            await self._refuse(downstream, error, record, routing)
         except (ClientGone, asyncio.CancelledError) as error:
             await self._leave(downstream, error, record)
         except Exception as error:  # noqa: BLE001 - the last resort: one request fails, the worker goes on
@@ -126,14 +144,16 @@ class ChatCompletions:
         else:
             raise reason
 
-    async def _refuse(self, downstream: HttpDownstream, error: ApiError, record: ExchangeRecord) -> None:
+    async def _refuse(
+        self, downstream: HttpDownstream, error: ApiError, record: ExchangeRecord, routing: Routing | None = None
+    ) -> None:
         record.end, record.error = "error", error.message
         if downstream.is_started or (downstream.is_expired and downstream.is_slow):
             downstream.abort()  # nothing honest can be said any more, or nobody takes it in time
             return
         record.status = error.status
         try:
-            await respond_error(downstream, error, record)
+            await respond_error(downstream, error, record, routing)
         except asyncio.CancelledError:  # while it waited for the caller to take the replies before this one
             if not downstream.is_gone and not downstream.is_expired:
                 raise
@@ -155,18 +175,17 @@ def _app(fields: Fields) -> AppAttribution | None:
     agent = fields.get(b"user-agent", b"")
     if not (referer or title or agent):
         return None
-    categories = fields.get(b"x-openrouter-categories", b"")
-    return AppAttribution(
-        _text(referer),
-        _text(title),
-        tuple(filter(None, map(str.strip, _text(categories).split(","))))[:10],
-        _text(agent),
-    )
+    return _attribution(referer[:256], title[:256], fields.get(b"x-openrouter-categories", b"")[:256], agent[:256])
+
+
+@functools.lru_cache(256)  # some programs, many requests
+def _attribution(referer: bytes, title: bytes, categories: bytes, agent: bytes) -> AppAttribution:
+    named = filter(None, map(str.strip, _text(categories).split(",")))
+    return AppAttribution(_text(referer), _text(title), tuple(named)[:10], _text(agent))
 
 
 def _text(value: bytes) -> str:
-    """A header's value as text, cut at 256 bytes."""
-    return value[:256].decode("utf-8", "replace")
+    return value.decode("utf-8", "replace")
 
 
 def _extra_head(fields: Fields, request: ChatRequest, record: ExchangeRecord) -> bytes:

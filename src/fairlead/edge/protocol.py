@@ -16,6 +16,7 @@ Requests are not logged; uvicorn's `access_log` and `limit_concurrency` have no 
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, ClassVar, cast
 
@@ -411,12 +412,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-def guarded_protocol(limits: Limits) -> type[GuardedProtocol]:
-    """Return the protocol class of one worker, to be given to uvicorn as `http`."""
+def guarded_protocol(limits: Limits, before_writes: Callable[[], None] | None = None) -> type[GuardedProtocol]:
+    """Return the protocol class of one worker, to be given to uvicorn as `http`.
+
+    `before_writes()` is called before the last byte of any response leaves.
+    """
 
     class Guarded(GuardedProtocol):
         __slots__ = ()
         sweep = Sweep(limits)
-        turn = Turn()
+        turn = Turn(before_writes)
 
     return Guarded

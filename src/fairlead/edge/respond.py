@@ -4,11 +4,20 @@ from fairlead.edge.downstream import HttpDownstream
 from fairlead.errors import ApiError
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.errors import error_body
+from fairlead.wire.router_metadata import Routing
 
 
-async def respond_error(downstream: HttpDownstream, error: ApiError, record: ExchangeRecord) -> None:
-    """Answer with `error`. Its `x-should-retry` tells OpenAI's clients whether another try can help."""
+async def respond_error(
+    downstream: HttpDownstream, error: ApiError, record: ExchangeRecord, routing: Routing | None = None
+) -> None:
+    """Answer with `error`. Its `x-should-retry` tells OpenAI's clients whether another try can help.
+
+    `routing`, for a caller who wants to know it, is told beside all but faults of ours.
+    """
     body = error_body(error)
+    if routing is not None and error.status != 500:
+        told = routing.json(record.asked, record.attempts)
+        body = b'%b,"openrouter_metadata":%b}' % (body.removesuffix(b"}"), told)
     can_retry = error.status in (408, 429) or error.status >= 500
     headers = [
         (b"content-type", b"application/json"),

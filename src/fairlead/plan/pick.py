@@ -1,7 +1,7 @@
 """The order in which fit endpoints are asked: the best by score first, probes and overdue looks before them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from random import Random
@@ -35,6 +35,8 @@ class Candidate:
     scored: tuple[float, float, float, float, float, float] | None = None
     note: str = ""
     """Why it comes first, if not for its score: `probe`, `look`."""
+    adds: Mapping[str, bytes] | None = None
+    """Members (JSON) that its request gets unless the caller has said them: by a variant, by `provider.options`."""
 
     @property
     def terms(self) -> Terms | None:

@@ -1,20 +1,35 @@
 """From a model's name to an ordered list of endpoints, with the reason for each that was left out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import NamedTuple
 
 from fairlead.catalog.model import Catalog, Endpoint
-from fairlead.catalog.names import strip_gateway_prefix
 from fairlead.health.board import GroupHealth, HealthBoard
 from fairlead.health.endpoint import EndpointHealth
+from fairlead.plan.arrange import arranged
+from fairlead.plan.filters import excluded
 from fairlead.plan.pick import Candidate, Looks, order, panic_order
 from fairlead.plan.score import Ask, Weights
+from fairlead.plan.variants import added, find_named
+from fairlead.plan.wish import ANYTHING, Wish, with_variants
+
+AskOf = Callable[[GroupHealth], Ask]
+"""What of a request matters for the choice, once it is known which group serves it."""
+
+
+class Skipped(NamedTuple):
+    """An endpoint that was left out. `code`: of the request's preference that did it, "" if none did."""
+
+    endpoint: Endpoint
+    reason: str
+    code: str = ""
 
 
 @dataclass(slots=True)
 class Plan:
-    """Whom to ask, in order. `skipped` pairs each endpoint that was left out with the reason.
+    """Whom to ask, in order, and who was left out.
 
     `is_panic`: no endpoint is fit, and these are asked all the same, the least bad first, since a certain refusal helps
     nobody (Envoy's panic threshold, Finagle's PanicMode). What the operator has set still holds: with every endpoint
@@ -24,8 +39,10 @@ class Plan:
     model_id: str
     group: GroupHealth
     candidates: Sequence[Candidate]
-    skipped: Sequence[tuple[Endpoint, str]] = ()
+    skipped: Sequence[Skipped] = ()
     is_panic: bool = False
+    router: str = ""
+    """Who chose the model, if the caller did not: `openrouter/auto`."""
 
 
 @dataclass(slots=True)
@@ -39,30 +56,85 @@ class Planner:
     looks: dict[str, Looks] = field(default_factory=dict)
     """By group."""
 
-    def plan(self, catalog: Catalog, model: str, ask: Callable[[GroupHealth], Ask], now: float) -> Plan | None:
-        """Plan a request for `model`; None when nobody serves a model of that name.
-
-        `ask` tells what of the request matters, once it is known which group serves it.
-        """
-        model_id = _canonical(catalog, model)
-        endpoints = catalog.endpoints.get(model_id)
-        if not endpoints:
+    def plan(self, catalog: Catalog, model: str, ask: AskOf, now: float, wish: Wish = ANYTHING) -> Plan | None:
+        """Plan a request for `model`; None when nobody serves a model of that name."""
+        named = find_named(catalog, model)
+        if named is None:
             return None
+        endpoints = catalog.endpoints[named.model_id]
+        if not named.variants:
+            return self.plan_among(named.model_id, endpoints, ask, now, wish)
+        plan = self.plan_among(named.model_id, endpoints, ask, now, with_variants(wish, named.variants))
+        if adds := added(named.variants):
+            for candidate in plan.candidates:
+                candidate.adds = {**(candidate.adds or {}), **adds}
+        return plan
+
+    def plan_all(
+        self, catalog: Catalog, models: Sequence[str], ask: AskOf, now: float, wish: Wish = ANYTHING
+    ) -> Plan | None:
+        """Plan a request that any of several models may answer, the first if possible; None if none is served.
+
+        All endpoints of a model go before those of the next; they compete with each other if the wish is for that.
+        """
+        if wish.is_pooled:
+            return self._plan_pool(catalog, models, ask, now, wish)
+        plans = [plan for model in models if (plan := self.plan(catalog, model, ask, now, wish)) is not None]
+        return _one_after_another(plans) if plans else None
+
+    def _plan_pool(self, catalog: Catalog, models: Sequence[str], ask: AskOf, now: float, wish: Wish) -> Plan | None:
+        """Let the endpoints of all models compete; what a variant asks for holds for its own model."""
+        named = {one.model_id: one for model in reversed(models) if (one := find_named(catalog, model)) is not None}
+        if not named:
+            return None
+        wanted: list[Endpoint] = []
+        unwanted: list[Skipped] = []
+        for model_id, one in reversed(named.items()):
+            own = with_variants(wish, one.variants)
+            wish = replace(wish, sort=wish.sort or own.sort)
+            for endpoint in catalog.endpoints[model_id]:
+                why = excluded(endpoint, own)
+                if why is None:
+                    wanted.append(endpoint)
+                else:
+                    unwanted.append(Skipped(endpoint, *why))
+        plan = self._plan(next(reversed(named)), wanted, ask, now)
+        plan.candidates = arranged(plan.candidates, wish)
+        plan.skipped = [*unwanted, *plan.skipped]
+        for candidate in plan.candidates:
+            if adds := added(named[candidate.endpoint.model.id].variants):
+                candidate.adds = {**(candidate.adds or {}), **adds}
+        return plan
+
+    def plan_among(
+        self, model_id: str, endpoints: Sequence[Endpoint], ask: AskOf, now: float, wish: Wish = ANYTHING
+    ) -> Plan:
+        """Plan a request that these endpoints can answer, as far as it wants them."""
+        if wish is ANYTHING:
+            return self._plan(model_id, endpoints, ask, now)
+        unwanted = [Skipped(one, *why) for one in endpoints if (why := excluded(one, wish)) is not None]
+        out = {skipped.endpoint.id for skipped in unwanted}
+        plan = self._plan(model_id, [one for one in endpoints if one.id not in out], ask, now)
+        plan.candidates = arranged(plan.candidates, wish)
+        plan.skipped = [*unwanted, *plan.skipped]
+        return plan
+
+    def _plan(self, model_id: str, endpoints: Sequence[Endpoint], ask: AskOf, now: float) -> Plan:
         group = self.board.asked(model_id, now)
         fit: list[Candidate] = []
         short: list[Candidate] = []
         unwell: list[Candidate] = []
-        skipped: list[tuple[Endpoint, str]] = []
+        skipped: list[Skipped] = []
         for endpoint in endpoints:
             health = self.board.of(endpoint.id, now)
             if (reason := self._closed(endpoint, health)) is not None:
-                skipped.append((endpoint, reason))
+                skipped.append(Skipped(endpoint, reason))
             elif health.is_out(now):
                 unwell.append(Candidate(endpoint, health))
-                skipped.append((endpoint, health.why_not(now) or ""))
+                skipped.append(Skipped(endpoint, health.why_not(now) or ""))
             elif not health.has_allowance(now):
                 short.append(Candidate(endpoint, health))
-                skipped.append((endpoint, "at the rate that its provider bears"))
+                skipped.append(Skipped(endpoint, "at the rate that its provider bears"))
             else:
                 fit.append(Candidate(endpoint, health))
         has_only_probes = all(candidate.health.probe_epoch for candidate in fit)
@@ -95,9 +167,19 @@ class Planner:
         return None
 
 
-def _canonical(catalog: Catalog, model: str) -> str:
-    model_id = catalog.resolve(model)
-    if model_id in catalog.endpoints:
-        return model_id
-    # `openrouter/…`, as clients write that took us for another gateway
-    return catalog.resolve(strip_gateway_prefix(model, {*catalog.endpoints, *catalog.aliases}))
+def _one_after_another(plans: Sequence[Plan]) -> Plan:
+    """Join plans: panic only where no model has an endpoint that is fit."""
+    first = plans[0]
+    if len(plans) == 1:
+        return first
+    calm = [plan for plan in plans if plan.candidates and not plan.is_panic]
+    used = calm or plans
+    # One model may have been named twice.
+    candidates = {one.endpoint.id: one for plan in reversed(used) for one in reversed(plan.candidates)}
+    return Plan(
+        used[0].model_id,
+        used[0].group,
+        list(reversed(candidates.values())),
+        [skipped for plan in plans for skipped in plan.skipped],
+        is_panic=not calm,
+    )

@@ -11,8 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from fairlead import clock
-from fairlead.catalog.model import Endpoint, Timeouts
+from fairlead.catalog.model import Endpoint, Model, Timeouts
 from fairlead.errors import ApiError, UpstreamError
 from fairlead.health.board import HealthBoard
 from fairlead.health.endpoint import Attempt
@@ -21,6 +23,7 @@ from fairlead.health.retry_budget import RetryBudget
 from fairlead.plan.pick import Candidate
 from fairlead.plan.score import BYTES_PER_TOKEN
 from fairlead.relay.hedge import Hedging, Race
+from fairlead.relay.learned import RenamedLimits
 from fairlead.telemetry.record import AttemptRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
@@ -28,13 +31,18 @@ from fairlead.upstream.dispatch import Dispatch, redacted
 from fairlead.wire.encoding import decoded
 from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
 from fairlead.wire.request import Buffer, ChatRequest, body_bytes
-from fairlead.wire.sse import is_only_comments
+from fairlead.wire.sse import first_error, is_only_frame
 
 HOLD_BYTES = 262_144
 """Of an unstreamed reply. Nearly every text reply is smaller; beyond it, memory counts for more than a second try."""
-HOLD_COMMENTS_S = 10.0
-"""How long comments that a provider sends while it thinks are kept back: until then it can still be left for another.
-Longer, and whoever stands between us and the caller may take the silence for the end."""
+HOLD_FRAME_S = 10.0
+"""How long what a provider sends before its content is kept back (comments while it thinks, a chunk that names the
+role): until then it can still be left for another. Longer, and whoever stands between us and the caller may take the
+silence for the end."""
+MOST_ATTEMPTS = 8
+"""For one request, however many models it names."""
+MOST_SHARES = 3
+"""So many further attempts are left time for: with more, an attempt would be too short for a healthy endpoint."""
 ERROR_BODY_S = 3.0
 """How long a provider's error may take to arrive, once its status has: the next endpoint is waiting."""
 ERROR_BODY_BYTES = 65_536
@@ -67,7 +75,8 @@ class Attempts:
     """The attempts of one request, in the order of its plan. `deadline` is `clock.monotonic` time."""
 
     __slots__ = (
-        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_records", "_request",
+        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_records", "_renamed",
+        "_request",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +88,7 @@ class Attempts:
         extra_head: bytes,
         deadline: float,
         records: list[AttemptRecord],
+        renamed: RenamedLimits,
         hedging: Hedging | None = None,
     ) -> None:
         self._client = client
@@ -88,6 +98,7 @@ class Attempts:
         self._extra_head = extra_head
         self._deadline = deadline
         self._records = records
+        self._renamed = renamed
         self._hedging = hedging
         self._if_cancelled = GONE
 
@@ -104,31 +115,37 @@ class Attempts:
             else:
                 result = await self._try(*self._next(left), left)
             if isinstance(result, Won):
+                self._renamed.confirm(result.dispatch.endpoint.id)
                 return result
+            if self._is_worth_again(result):
+                left.insert(0, next(one for one in candidates if one[1].endpoint is result.endpoint))
+                continue
             failed.append(result)
             rule = result.outcome.rule
-            if not (rule.can_go_elsewhere and left) or clock.monotonic() >= self._deadline:
+            if not rule.can_go_elsewhere:  # but to another model that the caller has named
+                left = [one for one in left if one[1].endpoint.model.id != result.endpoint.model.id]
+            if not left or len(self._records) >= MOST_ATTEMPTS or clock.monotonic() >= self._deadline:
                 break  # with no time left the next would be asked, and blamed, for nothing
-            has_paid = result.outcome.verdict is Verdict.EVACUATED
-            if not has_paid and not self._budget.take(rule.retry_tokens):
+            is_paid = result.outcome.verdict is Verdict.EVACUATED or not rule.can_go_elsewhere
+            if not is_paid and not self._budget.take(rule.retry_tokens):
                 self._records[-1].message += "; not retried: the retry budget is spent"
                 break
-        raise final_error(self._request.model, failed)
+        raise final_error(self._request.models, failed)
 
     async def _hedged(self, left: list[tuple[Candidate, Dispatch]], failed: list[Failed]) -> Won | Failed:
-        """Try the next candidate, and when it takes long another one as well: the first that has content goes on.
+        """Try the next candidate, and when it takes long another of the same model: the first that has content goes on.
 
         A failure of either is noted in `failed` while the other goes on.
         """
-        hedging, endpoint_id = self._hedging, left[0][0].endpoint.id
-        delay_s = hedging.delay_s(endpoint_id, len(self._request.raw) / BYTES_PER_TOKEN) if hedging else None
-        if hedging is None or delay_s is None or len(left) == 1:
+        hedging, first = self._hedging, left[0][0].endpoint
+        delay_s = hedging.delay_s(first.id, len(self._request.raw) / BYTES_PER_TOKEN) if hedging else None
+        if hedging is None or delay_s is None or not self._is_next_of(first.model, left[1:]):
             return await self._try(*self._next(left), left)
         async with Race[Won | Failed](self._outrun) as race:
             race.start(self._try(*self._next(left), left))
             result = await race.next(delay_s)
             if result is None:
-                if hedging.take() and self._budget.is_half_full:
+                if self._is_next_of(first.model, left) and hedging.take() and self._budget.is_half_full:
                     race.start(self._try(*self._next(left), left))
                 result = await race.next()
             while isinstance(result, Failed) and result.outcome.rule.can_go_elsewhere and race.is_on:
@@ -138,6 +155,12 @@ class Attempts:
             self._if_cancelled = OUTRUN
         self._if_cancelled = GONE
         return result
+
+    def _is_worth_again(self, failed: Failed) -> bool:
+        """Whether the same endpoint may take the request when it is said otherwise."""
+        endpoint, said, status = failed.endpoint, failed.said, failed.outcome.status
+        text = f"{said.code} {said.param} {said.message}"
+        return self._renamed.try_other(endpoint.id, endpoint.provider.speaks, self._request, status, text)
 
     def _outrun(self, late: Won | Failed) -> None:
         """Nobody waits for this one any more."""
@@ -150,17 +173,23 @@ class Attempts:
 
     def _next(self, left: list[tuple[Candidate, Dispatch]]) -> tuple[Candidate, Dispatch]:
         """Take the next candidate out of `left`: one that has not become unfit since the plan was made, if there is."""
+        return left.pop(self._next_index(left))
+
+    def _next_index(self, left: Sequence[tuple[Candidate, Dispatch]]) -> int:
         if len(left) == 1 or not self._records:
-            return left.pop(0)
+            return 0
         now = clock.monotonic()
-        index = next((i for i, (candidate, _) in enumerate(left) if not candidate.health.is_out(now)), 0)
-        return left.pop(index)
+        return next((i for i, (candidate, _) in enumerate(left) if not candidate.health.is_out(now)), 0)
+
+    def _is_next_of(self, model: Model, left: Sequence[tuple[Candidate, Dispatch]]) -> bool:
+        """Whether the next one serves this model."""
+        return bool(left) and left[self._next_index(left)][0].endpoint.model.id == model.id
 
     async def _try(
         self, candidate: Candidate, dispatch: Dispatch, left: Sequence[tuple[Candidate, Dispatch]]
     ) -> Won | Failed:
         """Make one attempt, and note on the board how it ended unless it goes on."""
-        head, body = self._message(dispatch)
+        head, body = self._message(candidate, dispatch)
         endpoint = dispatch.endpoint
         record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
         self._records.append(record)
@@ -178,11 +207,21 @@ class Attempts:
                 self._board.end(attempt, result.outcome, now)
         return result
 
-    def _message(self, dispatch: Dispatch) -> tuple[bytes, list[Buffer]]:
+    def _message(self, candidate: Candidate, dispatch: Dispatch) -> tuple[bytes, list[Buffer]]:
         """Return what is sent to this endpoint. Raises ApiError for a body that nobody can send."""
         request = self._request
-        wants_usage = dispatch.endpoint.provider.is_stream_usage_on_request
-        body = request.spliced(request.upstream_edits(dispatch.model_json, wants_usage=wants_usage))
+        provider = dispatch.endpoint.provider
+        edits = request.upstream_edits(
+            dispatch.model_json,
+            wants_usage=provider.is_stream_usage_on_request,
+            dialect=self._renamed.applied(provider.speaks, dispatch.endpoint.id),
+            dropped=dispatch.dropped,
+        )
+        for name, value in (candidate.adds or {}).items():
+            said = ("reasoning", name) if name == "reasoning_effort" else (name,)
+            if not any(map(request.has, said)):
+                edits.setdefault(name, value)
+        body = request.spliced(edits)
         return dispatch.request_head(self._extra_head, body_bytes(body)), body
 
     async def _ask(
@@ -205,9 +244,9 @@ class Attempts:
                 return await _read_error(reply, endpoint)
             content = await reply.read()
             if self._request.is_stream:
-                while is_only_comments(content) and clock.monotonic() - attempt.begun_at < HOLD_COMMENTS_S:
+                while is_only_frame(content) and clock.monotonic() - attempt.begun_at < HOLD_FRAME_S:
                     if not (more := await reply.read()):
-                        break
+                        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the stream ended without content"))
                     content += more
             elif not reply.is_drained:
                 content = await _read_on(reply, content, HOLD_BYTES)
@@ -216,9 +255,9 @@ class Attempts:
                 return Failed(endpoint, Outcome(Verdict.EVACUATED, 0, "left, since the endpoint has become too slow"))
             return Failed(endpoint, judge_error(error, is_promised=False))
         attempt.leave = None
-        if (fault := _fault_of(reply, content)) is not None:
+        if (failed := _failed(endpoint, reply, content)) is not None:
             reply.abort()
-            return Failed(endpoint, fault)
+            return failed
         now = clock.monotonic()
         if self._request.is_stream:
             self._board.first_token(attempt, now)
@@ -226,7 +265,7 @@ class Attempts:
 
     def _timeouts(self, timeouts: Timeouts, now: float, left: int) -> Timeouts:
         """Return the limits of an attempt that leaves time for the `left` others."""
-        share_s = (self._deadline - now) / (left + 1)
+        share_s = (self._deadline - now) / (min(left, MOST_SHARES) + 1)
         return timeouts if timeouts.first_byte_s <= share_s else replace(timeouts, first_byte_s=share_s)
 
     def _let_leave(self, attempt: Attempt, reply: Reply) -> None:
@@ -253,13 +292,20 @@ async def _read_on(reply: Reply, content: bytes, limit_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def _fault_of(reply: Reply, content: bytes) -> Outcome | None:
-    """Return what is wrong with a reply of status 200, if it can be told by its beginning."""
+def _failed(endpoint: Endpoint, reply: Reply, content: bytes) -> Failed | None:
+    """Return what is wrong with a reply of status 200, if it can be told by its beginning.
+
+    An error that came with that status is judged by the status that it names, else as a failure.
+    """
     if not content:
-        return Outcome(Verdict.PROTOCOL, 200, "the reply was empty")
+        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was empty"))
     if reply.header(b"content-type").startswith(b"text/html"):
-        return Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion")
-    return None
+        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion"))
+    if (told := first_error(content)) is None:
+        return None
+    said = _read(endpoint, told)
+    status = said.number if 400 <= said.number < 600 else 502
+    return Failed(endpoint, judge_status(status, code=said.code, message=said.message), said)
 
 
 async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
@@ -270,8 +316,7 @@ async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
             raw = await _read_on(reply, b"", ERROR_BODY_BYTES)
     reply.abort()
     body = decoded(raw, reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
-    said = read_provider_error(body)
-    said = ProviderError(redacted(said.message, endpoint.provider), redacted(said.code, endpoint.provider), said.param)
+    said = _read(endpoint, body)
     retry_after = reply.header(b"retry-after").decode("latin-1") or None
     outcome = judge_status(
         reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=clock.wall()
@@ -279,7 +324,12 @@ async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
     return Failed(endpoint, outcome, said)
 
 
-def final_error(model: str, failed: Sequence[Failed]) -> ApiError:
+def _read(endpoint: Endpoint, body: bytes) -> ProviderError:
+    said, provider = read_provider_error(body), endpoint.provider
+    return msgspec.structs.replace(said, message=redacted(said.message, provider), code=redacted(said.code, provider))
+
+
+def final_error(models: Sequence[str], failed: Sequence[Failed]) -> ApiError:
     """Return what the caller is told when no attempt succeeded.
 
     A refusal of the request itself says most, and in the provider's own words; then a limit reached everywhere (with
@@ -299,23 +349,33 @@ def final_error(model: str, failed: Sequence[Failed]) -> ApiError:
         return ApiError(
             telling.outcome.status,
             telling.outcome.message,
-            error_type=telling.outcome.rule.error_type,
+            error_type=_ERROR_TYPES.get(telling.outcome.status, telling.outcome.rule.error_type),
             param=telling.said.param,
             metadata=metadata,
         )
     status, error_type = telling.outcome.rule.status, telling.outcome.rule.error_type
     if status == 429 and any(one.outcome.verdict is not Verdict.LIMIT for one in failed):
         status, error_type = 503, "provider_overloaded"
+    retry_headers = _retry_headers(failed) if status in (429, 503) else {}
     tried = ", ".join(f"{one.endpoint.provider.name} {_TOLD[one.outcome.verdict]}" for one in failed)
     return ApiError(
         status,
-        f"No provider could answer for {model}: {tried}",
+        f"No provider could answer for {models[0]}: {tried}",
         error_type=error_type,
         metadata=metadata,
-        headers=_retry_headers(failed) if status in (429, 503) else {},
+        headers=retry_headers,
+        availability={
+            "code": _AVAILABILITY.get(status, "temporarily_unavailable"),
+            "retryable": status != 404,
+            "requested_models": list(models),
+            "retry_after": int(retry_headers["retry-after"]) if "retry-after" in retry_headers else None,
+            "affected_providers": sorted({one.endpoint.provider.slug for one in failed}),
+        },
     )
 
 
+_ERROR_TYPES: Mapping[int, str] = {413: "payload_too_large", 422: "unprocessable"}
+_AVAILABILITY: Mapping[int, str] = {404: "model_unavailable_upstream", 429: "capacity_exhausted"}
 _TOLD: Mapping[Verdict, str] = {
     Verdict.MISSING: "does not have this model",
     Verdict.AUTH: "is unavailable",

@@ -5,32 +5,42 @@ import functools
 
 from fairlead import clock
 from fairlead.catalog.pricing import Usage, bill_of
-from fairlead.errors import ApiError, UpstreamError
+from fairlead.errors import ApiError, ProtocolError, UpstreamError
 from fairlead.health.board import HealthBoard
 from fairlead.health.outcome import GONE, OK, Outcome, judge_error
 from fairlead.relay.attempts import Won
 from fairlead.relay.downstream import Downstream, Headers
+from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.pump import caught_up, pump
-from fairlead.relay.settle import KEEP_LIMIT_BYTES, READ_LIMIT_BYTES, Unsettled, settle
+from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
 from fairlead.relay.tap import Tap
 from fairlead.telemetry.record import ExchangeRecord
+from fairlead.upstream.dispatch import redacted
 from fairlead.wire.cost import CostSplicer, with_cost
 from fairlead.wire.encoding import decoded
-from fairlead.wire.errors import error_event
+from fairlead.wire.openrouter_chunks import ChunkAdapter, error_end
+from fairlead.wire.openrouter_reply import adapted_reply
+from fairlead.wire.openrouter_shape import Identity
+from fairlead.wire.router_metadata import Routing
 from fairlead.wire.tokens import TokenEstimates
 
 SHUTTING_DOWN = ApiError(503, "The gateway is shutting down; send the request again", error_type="server")
 
+EVENT_STREAM = b"text/event-stream"
+STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 _PASSED_ON = (b"content-type", b"content-language")
-_STREAM_HEADERS = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
+
+MOST_WHOLE_BYTES = 32 * 1024 * 1024
+"""Of a reply that has to be read whole to be changed: several images. A longer one is sent as it came."""
 
 
 class Delivery:
-    """A won attempt's reply on its way to the caller. `deadline` is `clock.monotonic` time."""
+    """A won attempt's reply on its way to the caller. `deadline` and `asked_at` are `clock.monotonic` time."""
 
     __slots__ = (
-        "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding", "_estimates", "_is_stream",
-        "_is_whole", "_limits", "_record", "_splicer", "_tap", "_usage", "_was_slow", "_won",
+        "_adapter", "_asked_at", "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding",
+        "_estimates", "_is_promised", "_is_stream", "_is_whole", "_limits", "_manner", "_record", "_routing", "_sent",
+        "_splicer", "_tap", "_usage", "_was_slow", "_won",
     )  # fmt: skip
 
     def __init__(
@@ -44,75 +54,153 @@ class Delivery:
         *,
         is_stream: bool,
         deadline: float,
+        asked_at: float,
+        manner: Manner = OPENAI,
+        routing: Routing | None = None,
     ) -> None:
         self._won = won
         self._board = board
         self._estimates = estimates
         self._limits = limits
         self._content = won.content
+        self._sent: bytes | None = None
+        """What goes to the caller in place of a whole reply's content."""
         self._encoding = won.reply.header(b"content-encoding")
         self._is_whole = won.reply.is_drained and not is_stream
         self._usage: Usage | None = None
         # Not a method of ours: a delivery must be freed without the cycle collector.
         self._bill_of = functools.partial(bill_of, won.dispatch.endpoint.price)
-        self._splicer = CostSplicer(self._bill_of) if is_stream and not self._encoding else None
         self._downstream = downstream
         self._record = record
         self._is_stream = is_stream
         self._deadline = deadline
+        self._asked_at = asked_at
+        self._manner = manner
+        self._routing = routing
         self._tap = record.tap = Tap()
+        is_readable = is_stream and not self._encoding
+        self._splicer = CostSplicer(self._bill_of) if is_readable and not manner.is_adapted else None
+        self._adapter = self._new_adapter() if is_readable and manner.is_adapted else None
+        self._is_promised = False
+        """The caller gets this reply: nobody else can be asked."""
         self._was_slow = False
         """The caller held the provider up: how long the reply took says nothing of the provider."""
 
     async def run(self) -> None:
-        """Deliver. Faults are told to the caller in band; raises CancelledError only when the caller has left."""
-        won, downstream, record = self._won, self._downstream, self._record
-        record.status = 200
-        if self._is_whole:
-            self._tell_cost()
+        """Deliver. Once the caller has been promised this reply faults are told in band; before that they are raised.
+
+        Raises ApiError, and CancelledError when the caller has left.
+        """
+        downstream, record = self._downstream, self._record
         outcome = GONE
         try:
-            if downstream.is_slow:  # with the replies to requests sent before this one
-                self._was_slow = True
-                await caught_up(downstream, self._deadline)
-            downstream.start(200, self._headers())
-            self._was_slow |= await pump(won.reply, self._content, downstream, self._tap, self._deadline, self._splicer)
+            await self._pass_on()
             record.end, outcome = "ok", OK
         except UpstreamError as error:
+            outcome = judge_error(error, is_promised=self._is_promised)
+            fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
+            if not self._is_promised:
+                raise fault from None
             record.end, record.error = "cut", str(error)
-            outcome = judge_error(error, is_promised=True)
-            self._end_broken(
-                ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
-            )
+            self._end_broken(fault)
         except TimeoutError:  # nobody's fault but the caller's, who could not read an error either
             record.end, record.error = "cut", "the caller did not take the reply in time"
             downstream.abort()
         except asyncio.CancelledError:
-            if not downstream.is_expired:
+            if not (downstream.is_expired and self._is_promised):
                 raise
             record.end = "drained"
             self._end_broken(SHUTTING_DOWN)
         finally:
             self._give_back(outcome)
-            self._leave_to_settle(is_complete=outcome is OK)
+            if self._is_promised or outcome is GONE:
+                self._leave_to_settle(is_complete=outcome is OK)
 
-    def _tell_cost(self) -> None:
-        """Put into a whole reply what it costs. One that is encoded is sent as it means: few callers save by that."""
-        body = decoded(self._content, self._encoding, READ_LIMIT_BYTES)
-        if body is not None:
+    async def _pass_on(self) -> None:
+        downstream = self._downstream
+        if self._manner.is_adapted and not self._is_stream:
+            await self._read_whole()
+        if self._is_whole:
+            self._change_whole()
+        if downstream.is_slow:  # with the replies to requests sent before this one
+            self._was_slow = True
+            await caught_up(downstream, self._deadline)
+        if not downstream.is_started:
+            downstream.start(200, self._headers())
+        elif self._adapter is None and not self._is_event_stream():  # and as one it was begun, as a sign of life
+            raise ProtocolError("it is no stream")
+        self._record.status, self._is_promised = 200, True
+        if self._sent is not None:
+            self._tap.feed(self._content)
+            downstream.write(self._sent, is_last=True)
+        else:
+            reply, content = self._won.reply, self._content
+            self._was_slow |= await pump(
+                reply, content, downstream, self._tap, self._deadline, self._splicer, self._adapter
+            )
+
+    def _is_event_stream(self) -> bool:
+        return not self._encoding and self._won.reply.header(b"content-type").startswith(EVENT_STREAM)
+
+    async def _read_whole(self) -> None:
+        """Read on to the end of a reply that was too long to be held for another attempt."""
+        parts, size = [self._content], len(self._content)
+        while size < MOST_WHOLE_BYTES and (part := await self._won.reply.read()):
+            parts.append(part)
+            size += len(part)
+        self._content, self._is_whole = b"".join(parts), self._won.reply.is_drained
+
+    def _change_whole(self) -> None:
+        """Put into a whole reply what it costs, and give it the caller's shape.
+
+        One that is encoded is sent as it means: few callers save by that.
+        """
+        body = decoded(self._content, self._encoding, MOST_WHOLE_BYTES)
+        if body is None or len(body) == MOST_WHOLE_BYTES:
+            return
+        self._encoding = b""
+        if not self._manner.is_adapted:
             self._content, self._usage = with_cost(body, self._bill_of)
-            self._encoding = b""
+            return
+        self._content = body
+        self._sent, self._usage = adapted_reply(
+            body, self._identity(), self._bill_of, self._estimate(len(body)), self._metadata()
+        )
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
+    def _new_adapter(self) -> ChunkAdapter:
+        provider = self._won.dispatch.endpoint.provider
+        redact = functools.partial(redacted, provider=provider)
+        return ChunkAdapter(self._identity(), self._bill_of, self._estimate(), redact, self._metadata())
+
+    def _identity(self) -> Identity:
+        endpoint, record = self._won.dispatch.endpoint, self._record
+        hides = self._manner.hides_reasoning
+        return Identity(record.id, endpoint.provider.name, endpoint.model.id, int(record.started_unix), hides)
+
+    def _estimate(self, size: int | None = None) -> "functools.partial[Usage]":
+        endpoint_id, record = self._won.dispatch.endpoint.id, self._record
+        return functools.partial(_estimated, self._estimates, endpoint_id, record, self._tap, size)
+
+    def _metadata(self) -> "functools.partial[bytes] | None":
+        """Return what tells how the request was routed, if the caller wants to know."""
+        if self._routing is None:
+            return None
+        self._routing.selected = self._won.dispatch.endpoint
+        return functools.partial(_routed, self._routing, self._record, self._won.attempt.begun_at)
+
+    def _headers(self) -> Headers:
         """Return the headers of the caller's reply: few of the provider's, and where the reply comes from."""
         reply, record = self._won.reply, self._record
         headers = [(name, value) for name in _PASSED_ON if (value := reply.header(name))]
+        if self._adapter is not None:
+            headers = [(b"content-type", EVENT_STREAM)]
         if self._encoding:
             headers.append((b"content-encoding", self._encoding))
         if self._is_stream:
-            headers += _STREAM_HEADERS
+            headers += STREAM_HEADERS
         elif reply.is_drained:
-            headers.append((b"content-length", b"%d" % len(self._content)))
+            content = self._content if self._sent is None else self._sent
+            headers.append((b"content-length", b"%d" % len(content)))
         elif length := reply.header(b"content-length"):
             headers.append((b"content-length", length))
         headers.append((b"x-generation-id", record.id.encode()))
@@ -121,10 +209,16 @@ class Delivery:
         headers += self._limits
         if len(record.attempts) > 1:
             headers.append((b"x-fairlead-attempts", b"%d" % len(record.attempts)))
+        ours_ms = 1000.0 * (self._asked_at - record.started_at)
+        theirs_ms = 1000.0 * (self._won.first_content_at - self._asked_at)
+        headers.append((b"server-timing", b"gateway;dur=%.2f, upstream;dur=%.2f" % (ours_ms, theirs_ms)))
         return headers
 
     def _end_broken(self, fault: ApiError) -> None:
         """End a reply that cannot be completed so that nobody takes it for complete."""
+        if self._adapter is not None:
+            self._downstream.write(self._adapter.error(fault), is_last=True)
+            return
         # Half an event cannot be taken back: ended by us it would be delivered, as JSON that nobody can read (OpenAI's
         # client raises a bare JSONDecodeError). A broken connection is what every client knows how to report.
         if self._splicer is not None and (held := self._splicer.finish()):
@@ -134,14 +228,8 @@ class Delivery:
         if not self._is_stream or self._encoding or not tail.endswith((b"\n", b"\r")):
             self._downstream.abort()
             return
-        event = error_event(
-            fault,
-            generation_id=self._record.id,
-            model=self._record.model,
-            provider=self._won.dispatch.endpoint.provider.name,
-            created=int(self._record.started_unix),
-        )
-        self._downstream.write(event if tail.endswith(b"\n\n") else b"\n\n" + event, is_last=True)
+        end = error_end(fault, self._identity())
+        self._downstream.write(end if tail.endswith(b"\n\n") else b"\n\n" + end, is_last=True)
 
     def _give_back(self, outcome: Outcome) -> None:
         won, now = self._won, clock.monotonic()
@@ -155,6 +243,9 @@ class Delivery:
         won, record = self._won, self._record
         content = self._content if self._is_whole else self._tap.tail
         record.reply_bytes = self._tap.size
+        usage = self._usage
+        if (editor := self._splicer or self._adapter) is not None:
+            usage = editor.usage
         record.unsettled = Unsettled(
             won.dispatch.endpoint,
             content,
@@ -162,7 +253,22 @@ class Delivery:
             self._encoding,
             won.attempt if is_complete and not self._was_slow else None,
             won.attempt.begun_at + won.record.duration_s,
-            self._usage if self._splicer is None else self._splicer.usage,
+            usage,
         )
         if len(content) > KEEP_LIMIT_BYTES:
             settle(record, self._board, self._estimates)
+
+
+def _estimated(
+    estimates: TokenEstimates, endpoint_id: str, record: ExchangeRecord, tap: Tap, size: int | None
+) -> Usage:
+    """Return what will be charged for a reply whose provider does not tell its usage: `settle` reckons likewise."""
+    reply_bytes = tap.size if size is None else size
+    return Usage(
+        prompt_tokens=estimates.prompt_tokens(endpoint_id, record.request_bytes),
+        completion_tokens=estimates.completion_tokens(endpoint_id, reply_bytes, is_stream=record.is_stream),
+    )
+
+
+def _routed(routing: Routing, record: ExchangeRecord, begun_at: float) -> bytes:
+    return routing.json(record.asked, record.attempts, clock.monotonic() - begun_at)

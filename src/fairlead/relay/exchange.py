@@ -1,41 +1,58 @@
 """The story of one exchange: plan → attempts → delivery."""
 
-import difflib
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fairlead import clock
-from fairlead.access.admit import may_use_model, may_use_provider, refuse_model, refuse_providers
 from fairlead.access.keys import ApiKey
 from fairlead.access.spend import UNKNOWN_OUTPUT_TOKENS, WorstCase
 from fairlead.catalog.model import Catalog
-from fairlead.errors import ApiError
 from fairlead.health.board import GroupHealth
 from fairlead.health.retry_budget import RetryBudget
+from fairlead.plan.auto import AutoRouter, Outlook
+from fairlead.plan.outlook import board_outlook
 from fairlead.plan.pick import Candidate
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
 from fairlead.relay.attempts import Attempts
+from fairlead.relay.auto import choose_models
 from fairlead.relay.deliver import Delivery
 from fairlead.relay.downstream import Downstream, Headers
+from fairlead.relay.fit import fitted
 from fairlead.relay.hedge import Hedging
-from fairlead.telemetry.record import ExchangeRecord
+from fairlead.relay.keepalive import KeepAlive, Wait
+from fairlead.relay.learned import LearnedLimits, RenamedLimits
+from fairlead.relay.manner import OPENAI, Manner
+from fairlead.relay.refuse import no_endpoints, unknown_model
+from fairlead.relay.wishes import request_wish
+from fairlead.telemetry.record import Considered, ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.dispatch import Dispatch
+from fairlead.wire.features import Features
 from fairlead.wire.request import ChatRequest
+from fairlead.wire.router_metadata import Routing
 from fairlead.wire.tokens import TokenEstimates, text_bytes
+
+_NO_WAIT = contextlib.nullcontext()
+MOST_OUTPUT_TOKENS = 10_000_000
+"""Of a reply of a model about which nothing is known, whatever the caller allows."""
+CONSIDERED = 10
+"""Candidates, and endpoints left out, that the ledger keeps of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks. `reserve` holds what the request may cost, where something limits it; it raises ApiError.
 
-    `limits` are headers that say so, as of then.
+    `limits` are headers that say so, as of then. `routing` is filled for a caller who wants to know it.
     """
 
     key: ApiKey
     reserve: Callable[[WorstCase], Awaitable[None]] | None = None
     limits: Callable[[], Headers] | None = None
+    manner: Manner = OPENAI
+    routing: Routing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,8 @@ class Routes:
 
     catalog: Catalog
     dispatches: Mapping[str, Dispatch]
+    auto: AutoRouter | None = None
+    """Chooses a model for whoever leaves that to us; None: no such model is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class Relay:
         routes: Routes,
         limits: RelayLimits,
         hedging: Hedging | None = None,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self.routes = routes
         """Assign to swap; exchanges under way keep the snapshot they began with."""
@@ -72,8 +92,10 @@ class Relay:
         self._board = planner.board
         self._limits = limits
         self._hedging = hedging
+        self._keep_alive = keep_alive
         self.budget = RetryBudget()
         self.estimates = TokenEstimates()
+        self._learned = LearnedLimits()
 
     async def run(
         self, request: ChatRequest, caller: Caller, extra_head: bytes, downstream: Downstream, record: ExchangeRecord
@@ -85,9 +107,12 @@ class Relay:
         left.
         """
         routes, now = self.routes, clock.monotonic()
-        plan = self._plan(routes.catalog, request, now)
-        record.model = plan.model_id
-        asked = _allowed(plan, caller.key)[: self._limits.max_attempts]
+        plan = plan_request(self._planner, routes, request, caller.key, now, record.session)
+        record.model, record.router = plan.model_id, plan.router
+        if plan.skipped or len(plan.candidates) > 1:
+            record.considered = _considered(plan)
+        asked = _first_of_each(plan.candidates, self._limits.max_attempts)
+        request = await fitted(request, asked, self.estimates, is_by_default=caller.manner.is_adapted)
         record.request_bytes = text_bytes(request.raw)
         if caller.reserve is not None:
             await caller.reserve(self._worst_case(request, asked, record.request_bytes))
@@ -97,63 +122,120 @@ class Relay:
         candidates = [(candidate, routes.dispatches[candidate.endpoint.id]) for candidate in asked]
         deadline = record.started_at + self._limits.total_s
         attempts = Attempts(
-            self._client, self._board, self.budget, request, extra_head, deadline, record.attempts, self._hedging
-        )
-        won = await attempts.win(candidates)
-        record.first_content_at = won.first_content_at
-        record.provider = won.dispatch.endpoint.provider.slug
-        record.endpoint_id = won.dispatch.endpoint.id
-        record.is_free = (price := won.dispatch.endpoint.price) is not None and price.is_free
-        delivery = Delivery(
-            won,
-            downstream,
-            record,
+            self._client,
             self._board,
-            self.estimates,
-            caller.limits() if caller.limits is not None else [],
-            is_stream=request.is_stream,
-            deadline=deadline,
+            self.budget,
+            request,
+            extra_head,
+            deadline,
+            record.attempts,
+            RenamedLimits(self._learned),
+            self._hedging,
         )
-        await delivery.run()
+        if caller.routing is not None:
+            caller.routing.candidates = [candidate.endpoint for candidate in asked]
+        asked_at, wait = clock.monotonic(), None
+        if request.is_stream and self._keep_alive is not None and caller.manner.has_comments:
+            wait = Wait(self._keep_alive, downstream, record, caller.manner, caller.limits, caller.routing, asked_at)
+        with wait or _NO_WAIT:
+            won = await attempts.win(candidates)
+            record.first_content_at = won.first_content_at
+            record.model = won.dispatch.endpoint.model.id
+            record.provider = won.dispatch.endpoint.provider.slug
+            record.endpoint_id = won.dispatch.endpoint.id
+            record.is_free = (price := won.dispatch.endpoint.price) is not None and price.is_free
+            if wait is not None:
+                wait.reply = won.reply
+            delivery = Delivery(
+                won,
+                downstream,
+                record,
+                self._board,
+                self.estimates,
+                caller.limits() if caller.limits is not None else [],
+                is_stream=request.is_stream,
+                deadline=deadline,
+                asked_at=asked_at,
+                manner=_manner(caller, request),
+                routing=caller.routing,
+            )
+            await delivery.run()
 
     def _worst_case(self, request: ChatRequest, asked: Sequence[Candidate], request_bytes: int) -> WorstCase:
         """Return what the request may take at most, whichever of the candidates answers."""
-        endpoint = asked[0].endpoint
-        prompt_tokens = self.estimates.prompt_tokens(endpoint.id, request_bytes)
-        most = endpoint.model.max_completion_tokens or UNKNOWN_OUTPUT_TOKENS
-        if endpoint.model.context_length is not None:
-            most = max(min(most, endpoint.model.context_length - prompt_tokens), 1)
-        output_tokens = most if request.max_output_tokens is None else max(request.max_output_tokens, 0)
+        prompt_tokens = output_tokens = 0
+        for endpoint in {candidate.endpoint.model.id: candidate.endpoint for candidate in asked}.values():
+            prompt = self.estimates.prompt_tokens(endpoint.id, request_bytes)
+            model = endpoint.model
+            most = model.max_completion_tokens or model.context_length or UNKNOWN_OUTPUT_TOKENS
+            if model.context_length is not None:
+                most = max(min(most, model.context_length - prompt), 1)
+            if request.max_output_tokens is not None:
+                is_known = model.max_completion_tokens or model.context_length
+                most = min(request.max_output_tokens, most if is_known else MOST_OUTPUT_TOKENS)
+            prompt_tokens, output_tokens = max(prompt_tokens, prompt), max(output_tokens, most)
         return WorstCase(prompt_tokens, output_tokens * request.choices, [one.endpoint.price for one in asked])
 
-    def _plan(self, catalog: Catalog, request: ChatRequest, now: float) -> Plan:
-        plan = self._planner.plan(catalog, request.model, lambda group: _ask(request, group), now)
-        if plan is None:
-            raise _unknown_model(catalog, request.model)
-        if not plan.candidates:
-            reasons = ", ".join(f"{endpoint.provider.name}: {reason}" for endpoint, reason in plan.skipped)
-            raise ApiError(
-                503,
-                f"No endpoint of {plan.model_id} takes requests now ({reasons})",
-                error_type="provider_unavailable",
-                headers={"retry-after": "1"},
-            )
-        return plan
+
+def plan_request(
+    planner: Planner, routes: Routes, request: ChatRequest, key: ApiKey, now: float, session: str = ""
+) -> Plan:
+    """Return the plan of a request, with one candidate at least. Raises ApiError 400, 404 and 503.
+
+    `session` is what the caller calls the conversation, "" if nothing.
+    """
+    catalog, models, router = routes.catalog, request.models, ""
+    wish = request_wish(request, key)
+    if routes.auto is not None:
+
+        def outlook_of(features: Features) -> Outlook:
+            ask = Ask(features.prompt_tokens, alpha=STREAM_ALPHA if request.is_stream else WHOLE_ALPHA)
+            return board_outlook(catalog, planner.board, ask, now)
+
+        choice = choose_models(routes.auto, catalog, request, wish, key, outlook_of, session.encode())
+        if choice is not None:
+            models, router = choice
+    plan = planner.plan_all(catalog, models, lambda group: _ask(request, group, session), now, wish)
+    if plan is None:
+        raise unknown_model(catalog, request.model)
+    if not plan.candidates:
+        raise no_endpoints(plan, request.models, key)
+    plan.router = router
+    return plan
 
 
-def _allowed(plan: Plan, key: ApiKey) -> list[Candidate]:
-    """Return the candidates that the key may use. Raises ApiError 403 and 404."""
-    if key.allowed_models and not may_use_model(key, plan.model_id):
-        raise refuse_model(key, plan.model_id)
-    if not key.allowed_providers:
-        return list(plan.candidates)
-    found = [one for one in plan.candidates if may_use_provider(key, one.endpoint.provider.slug)]
-    if not found:
-        raise refuse_providers(key, plan.model_id)
+def _manner(caller: Caller, request: ChatRequest) -> Manner:
+    """Return how the caller is answered: without reasoning, if that is asked for where replies are adapted."""
+    manner = caller.manner
+    return replace(manner, hides_reasoning=True) if manner.is_adapted and request.hides_reasoning else manner
+
+
+def _first_of_each(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """Return the candidates, of each model no more than `most`."""
+    if len(candidates) <= most:
+        return list(candidates)
+    left: dict[str, int] = {}
+    found = []
+    for candidate in candidates:
+        model_id = candidate.endpoint.model.id
+        left[model_id] = left.get(model_id, most) - 1
+        if left[model_id] >= 0:
+            found.append(candidate)
     return found
 
 
-def _ask(request: ChatRequest, group: GroupHealth) -> Ask:
+def _considered(plan: Plan) -> list[Considered]:
+    """Return what the choice was made from, where there was one."""
+    found = []
+    if len(plan.candidates) > 1:
+        for one in plan.candidates[:CONSIDERED]:
+            scored = one.scored or (0.0, 0.0)
+            found.append(Considered(one.endpoint.id, scored[0], scored[1], one.note))
+    found += [Considered(one.endpoint.id, why=one.reason) for one in plan.skipped[:CONSIDERED]]
+    return found
+
+
+def _ask(request: ChatRequest, group: GroupHealth, session: str) -> Ask:
     """Return what of the request matters for the choice of its endpoint."""
     output_tokens, prompt_tokens = group.out_tokens, len(request.raw) / BYTES_PER_TOKEN
     if request.max_output_tokens is not None:
@@ -162,12 +244,5 @@ def _ask(request: ChatRequest, group: GroupHealth) -> Ask:
         prompt_tokens,
         output_tokens,
         alpha=STREAM_ALPHA if request.is_stream else WHOLE_ALPHA,
-        session=request.session() if prompt_tokens >= AFFINITY_TOKENS else 0,
+        session=request.session(session) if prompt_tokens >= AFFINITY_TOKENS else 0,
     )
-
-
-def _unknown_model(catalog: Catalog, model: str) -> ApiError:
-    model = model[:200]  # it may be as long as a body
-    close = difflib.get_close_matches(model, catalog.endpoints, n=3, cutoff=0.5)
-    hint = f" Did you mean {', '.join(close)}?" if close else " GET /v1/models lists what can be asked for."
-    return ApiError(400, f"{model} is not a valid model ID.{hint}", param="model")

@@ -7,14 +7,22 @@ from fairlead.relay.downstream import Downstream
 from fairlead.relay.tap import Tap
 from fairlead.upstream.reply import Reply
 from fairlead.wire.cost import CostSplicer
+from fairlead.wire.openrouter_chunks import ChunkAdapter
 
 
 async def pump(
-    reply: Reply, content: bytes, downstream: Downstream, tap: Tap, deadline: float, splicer: CostSplicer | None = None
+    reply: Reply,
+    content: bytes,
+    downstream: Downstream,
+    tap: Tap,
+    deadline: float,
+    splicer: CostSplicer | None = None,
+    adapter: ChunkAdapter | None = None,
 ) -> bool:
     """Pass on `content`, which has been read already, and then the rest of `reply`; return whether the caller was slow.
 
-    `splicer` puts into a stream's usage what it costs. `take` is the per-chunk path, all of it: the event loop's
+    `splicer` puts into a stream's usage what it costs; or `adapter` gives it another shape, and the tap reads what the
+    provider has sent. `take` is the per-chunk path, all of it: the event loop's
     reading of the provider's socket ends in the writing to the caller's, without a task between them. While the caller
     is slow nothing is read, so the provider is slowed down too. Raises UpstreamError when the reply breaks off, and
     TimeoutError when the caller is still slow at `deadline` (`clock.monotonic` time): the provider's connection has its
@@ -28,17 +36,26 @@ async def pump(
         downstream.write(data, is_last=False)
         return not downstream.is_slow
 
+    def adapt(data: bytes) -> bool:
+        tap.feed(data)
+        assert adapter is not None
+        downstream.write(adapter.feed(data), is_last=False)
+        return not downstream.is_slow
+
+    sink = take if adapter is None else adapt
     was_slow = False
     while not reply.is_drained:
         if content:
-            take(content)
+            sink(content)
         if downstream.is_slow:
             was_slow = True
             await caught_up(downstream, deadline)
-        content = await reply.forward(take)
+        content = await reply.forward(sink)
     if splicer is not None:
         content = splicer.feed(content) + splicer.finish()
     tap.feed(content)
+    if adapter is not None:
+        content = adapter.feed(content) + adapter.finish()
     downstream.write(content, is_last=True)
     return was_slow
 

@@ -37,13 +37,14 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._charges)
 
-    def add(self, charge: Charge) -> None:
-        """Keep a charge until it is confirmed."""
-        if self._is_written(charge) and len(self._charges) >= MAX_KEPT:
+    def add(self, *charges: Charge) -> None:
+        """Keep charges until they are confirmed."""
+        if self._are_written(charges) and len(self._charges) >= MAX_KEPT:
             self._is_full = True
-            self._on_disk.update(_used(charge))
+            for charge in charges:
+                self._on_disk.update(_used(charge))
         else:
-            self._take([charge])
+            self._take(charges)
 
     def adopt(self) -> None:
         """Take over what dead workers have left on disk."""
@@ -92,11 +93,11 @@ class Backlog:
         self._charges += charges
         self._taken += len(charges)
 
-    def _is_written(self, charge: Charge) -> bool:
+    def _are_written(self, charges: Sequence[Charge]) -> bool:
         if self._disk is None:
             return False
         try:
-            self._disk.append(charge)
+            self._disk.append(*charges)
         except OSError as error:
             self._report(error)
             return False

@@ -49,7 +49,12 @@ end
 
 -- Charging ------------------------------------------------------------------------------------------------------------
 
-local spent, rollup, touched = {}, {}, {}
+-- A charge is a list: see `Charge` in money.py.
+local ID, KEY, DAY, WEEK, MONTH, MODEL, PROVIDER, AMOUNTS, DOUBT, IS_FREE, UPSTREAM, JSON = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local METRICS = {'usd_nanos', 'prompt', 'completion', 'reasoning', 'cached', 'requests'}
+local MANY = 1000 -- arguments of one command
+
+local spent, rollup = {}, {}
 
 local function add(to, name, field, amount)
     local fields = to[name]
@@ -60,40 +65,99 @@ local function add(to, name, field, amount)
     fields[field] = (fields[field] or 0) + amount
 end
 
-local METRICS = {'usd_nanos', 'prompt', 'completion', 'reasoning', 'cached'}
+-- By day: what the ids of these charges stand for already, false for nothing.
+local function look_up(charges)
+    local wanted, known = {}, {}
+    for _, g in ipairs(charges) do
+        local ids = wanted[g[DAY]] or {}
+        wanted[g[DAY]] = ids
+        ids[#ids + 1] = g[ID]
+        if g[UPSTREAM] ~= '' then ids[#ids + 1] = g[UPSTREAM] end
+    end
+    for day, ids in pairs(wanted) do
+        local found = {}
+        known[day] = found
+        for first = 1, #ids, MANY do
+            local values = redis.call('HMGET', P .. 'ids:' .. day, unpack(ids, first, math.min(first + MANY - 1, #ids)))
+            for i, value in ipairs(values) do found[ids[first + i - 1]] = value end
+        end
+    end
+    return known
+end
 
--- Charge a generation, once: of a second word about the same one only a better one counts, with the difference.
-local function charge(g)
-    local ids = P .. 'ids:' .. g.day
-    local requests, json, before = 1, g.json, {}
-    local doubt, charged = (redis.call('HGET', ids, g.id) or ''):match('^%d+%-%d+ (%d)(.*)$')
-    if doubt then
-        if g.doubt >= tonumber(doubt) then return end
-        for amount in charged:gmatch('%d+') do before[#before + 1] = tonumber(amount) end
-        requests = 0
-        json = json:sub(1, -2) .. ',"corrects_usd_nanos":' .. int(before[1]) .. '}'
+-- Lua writes whole numbers of up to 14 digits exactly by itself, and faster.
+local function amounts_text(a)
+    for i = 1, 5 do
+        if math.abs(a[i]) >= 1e14 then
+            return table.concat({int(a[1]), int(a[2]), int(a[3]), int(a[4]), int(a[5])}, ' ')
+        end
     end
-    local name = g.key .. '|' .. g.model .. '|' .. g.provider .. '|'
-    local differences, amounts = {}, {}
-    for i, metric in ipairs(METRICS) do
-        local difference = g.amounts[i] - (before[i] or 0)
-        differences[i], amounts[i] = int(difference), int(g.amounts[i])
-        if difference ~= 0 then add(rollup, g.day, name .. metric, difference) end
+    return a[1] .. ' ' .. a[2] .. ' ' .. a[3] .. ' ' .. a[4] .. ' ' .. a[5]
+end
+
+-- Charge generations, each once: of a second word about the same one only a better one counts, with the difference.
+local function charge_all(charges)
+    local known, fresh, sums = look_up(charges), {}, {}
+    for _, g in ipairs(charges) do
+        local day, amounts, requests, json = g[DAY], g[AMOUNTS], 1, g[JSON]
+        local ids, difference = known[day], amounts
+        local doubt, charged = (ids[g[ID]] or ''):match('^%d+%-%d+ (%d)(.*)$')
+        if doubt then
+            if g[DOUBT] >= tonumber(doubt) then
+                difference = nil
+            else
+                difference, requests = {}, 0
+                for amount in charged:gmatch('%d+') do
+                    difference[#difference + 1] = amounts[#difference + 1] - tonumber(amount)
+                end
+                json = json:sub(1, -2) .. ',"corrects_usd_nanos":' .. charged:match('%d+') .. '}'
+            end
+        end
+        if difference then
+            local of_day, name = sums[day], g[KEY] .. '|' .. g[MODEL] .. '|' .. g[PROVIDER] .. '|'
+            if not of_day then
+                of_day, fresh[day] = {}, {}
+                sums[day] = of_day
+            end
+            local sum = of_day[name]
+            if not sum then
+                sum = {0, 0, 0, 0, 0, 0, free = 0, key = g[KEY], windows = {'total', 'd:' .. day, g[WEEK], g[MONTH]}}
+                of_day[name] = sum
+            end
+            for i = 1, 5 do sum[i] = sum[i] + difference[i] end
+            sum[6] = sum[6] + requests
+            if g[IS_FREE] then sum.free = sum.free + requests end
+            local n = g[KEY] .. ' ' .. day .. ' ' .. amounts_text(difference) .. ' ' .. requests
+            local entry = redis.call('XADD', LEDGER, '*', 'g', json, 'n', n)
+            local fields = fresh[day]
+            ids[g[ID]] = entry .. ' ' .. g[DOUBT] .. ' ' .. amounts_text(amounts)
+            fields[#fields + 1] = g[ID]
+            fields[#fields + 1] = ids[g[ID]]
+            local upstream = g[UPSTREAM]
+            if upstream ~= '' and (ids[upstream] or '='):sub(1, 1) == '=' then
+                ids[upstream] = '=' .. g[ID]
+                fields[#fields + 1] = upstream
+                fields[#fields + 1] = ids[upstream]
+            end
+        end
     end
-    if requests > 0 then add(rollup, g.day, name .. 'requests', requests) end
-    local cost = g.amounts[1] - (before[1] or 0)
-    for _, account in ipairs(g.key == '' and {'*'} or {g.key, '*'}) do
-        for _, field in ipairs({'total', 'd:' .. g.day, g.week, g.month}) do add(spent, account, field, cost) end
-        if requests > 0 then add(spent, account, 'n', requests) end
+    for day, fields in pairs(fresh) do
+        local ids = P .. 'ids:' .. day
+        for first = 1, #fields, MANY do
+            redis.call('HSET', ids, unpack(fields, first, math.min(first + MANY - 1, #fields)))
+        end
+        redis.call('EXPIRE', ids, call.ledger_s)
+        for name, sum in pairs(sums[day]) do
+            for i, metric in ipairs(METRICS) do
+                if sum[i] ~= 0 then add(rollup, day, name .. metric, sum[i]) end
+            end
+            for _, account in ipairs(sum.key == '' and {'*'} or {sum.key, '*'}) do
+                for _, field in ipairs(sum.windows) do add(spent, account, field, sum[1]) end
+                if sum[6] ~= 0 then add(spent, account, 'n', sum[6]) end
+            end
+            if sum.free ~= 0 then add(spent, 'free:' .. sum.key, 'd:' .. day, sum.free) end
+        end
     end
-    if g.is_free and requests > 0 then add(spent, 'free:' .. g.key, 'd:' .. g.day, requests) end
-    local n = table.concat({g.key, g.day, table.concat(differences, ' '), requests}, ' ')
-    local entry = redis.call('XADD', LEDGER, '*', 'g', json, 'n', n)
-    redis.call('HSET', ids, g.id, table.concat({entry, g.doubt, table.concat(amounts, ' ')}, ' '))
-    if g.upstream_id ~= '' and (redis.call('HGET', ids, g.upstream_id) or '='):sub(1, 1) == '=' then
-        redis.call('HSET', ids, g.upstream_id, '=' .. g.id)
-    end
-    touched[ids] = true
 end
 
 -- Of the windows of one kind the last three stay: a stream may be charged to the one before.
@@ -127,16 +191,16 @@ local function write_charges()
         for field, amount in pairs(fields) do redis.call('HINCRBY', key, field, int(amount)) end
         redis.call('SADD', P .. 'days', day)
     end
-    for ids in pairs(touched) do redis.call('EXPIRE', ids, call.ledger_s) end
 end
 
 local open = P .. 'open:' .. call.worker
-for _, g in ipairs(call.settled) do
-    charge(g)
-    redis.call('HDEL', open, g.id)
+charge_all(call.settled)
+local closed = call.closed
+for _, g in ipairs(call.settled) do closed[#closed + 1] = g[ID] end
+for first = 1, #closed, MANY do
+    redis.call('HDEL', open, unpack(closed, first, math.min(first + MANY - 1, #closed)))
 end
-for _, id in ipairs(call.closed) do redis.call('HDEL', open, id) end
-for _, g in ipairs(call.open) do redis.call('HSET', open, g.id, cmsgpack.pack(g)) end
+for _, g in ipairs(call.open) do redis.call('HSET', open, g[ID], cmsgpack.pack(g)) end
 
 -- The dead ------------------------------------------------------------------------------------------------------------
 
@@ -149,7 +213,12 @@ for worker, known in pairs(workers) do
     elseif not known.is_buried then
         local left = P .. 'open:' .. worker
         local entries = redis.call('HGETALL', left)
-        for i = 2, #entries, 2 do charge(cmsgpack.unpack(entries[i])) end
+        local charges = {}
+        for i = 2, #entries, 2 do
+            local charge = cmsgpack.unpack(entries[i])
+            if type(charge[ID]) == 'string' then charges[#charges + 1] = charge end -- else of another version
+        end
+        charge_all(charges)
         redis.call('DEL', left)
         note(worker, known.number, known.at, ' buried')
     elseif now - known.at > 40 * call.dead_s then

@@ -41,8 +41,11 @@ class MoneyAway(FairleadError):
     """The store did not answer, or not as it should."""
 
 
-class Charge(msgspec.Struct, frozen=True):
-    """A generation to be charged. `amounts`: nano-USD, prompt, completion, reasoning and cached tokens."""
+class Charge(msgspec.Struct, frozen=True, array_like=True):
+    """A generation to be charged. `amounts`: nano-USD, prompt, completion, reasoning and cached tokens.
+
+    A list on its way, in this order: the script goes by it.
+    """
 
     id: str
     key: str

@@ -5,17 +5,15 @@ Nothing on the path of a request waits for the store, but for a request under a 
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fairlead import clock
 from fairlead.access.keys import ApiKey
-from fairlead.access.lease import RATE_GOOD_S, AmountLease, AmountLimit, RateLease, RateLimit
+from fairlead.access.lease import AmountLease, RateLease
 from fairlead.access.spend import (
-    INSTANCE,
     Budgets,
     WorstCase,
-    key_limits,
     refuse_concurrency,
     refuse_free_day,
     refuse_held,
@@ -24,21 +22,11 @@ from fairlead.access.spend import (
     refuse_spend,
     refuse_unchecked,
 )
-from fairlead.access.windows import resets_at, windows_at
-from fairlead.store.backlog import Backlog
-from fairlead.store.money import (
-    DEAD_S,
-    AmountDraw,
-    Answer,
-    Call,
-    Charge,
-    Grant,
-    MoneyAway,
-    MoneyStore,
-    RateDraw,
-    Watch,
-    charge_of,
-)
+from fairlead.access.windows import resets_at
+from fairlead.store.backlog import AT_ONCE, Backlog
+from fairlead.store.draws import Waiting, is_today
+from fairlead.store.lease_book import KeyLeases, LeaseBook
+from fairlead.store.money import DEAD_S, Answer, Call, Charge, Grant, MoneyAway, MoneyStore, RateDraw, charge_of
 from fairlead.store.unsettled import Unsettled
 from fairlead.telemetry.generation import Generation
 
@@ -57,20 +45,8 @@ SLOT_PATIENCE_S = 0.25
 PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05)
 TRIM_S = 60.0
 CLOSING_TRIES = 20
-_UNKNOWN = -1
-
-
-@dataclass(slots=True, eq=False)
-class KeyLeases:
-    """The leases of one key here; None where it has no such limit."""
-
-    key: ApiKey
-    spend: AmountLease | None = None
-    slots: AmountLease | None = None
-    requests: RateLease | None = None
-    tokens: RateLease | None = None
-    free_by_minute: RateLease | None = None
-    free_by_day: AmountLease | None = None
+MOST_HELD_USD_NANOS = 2**52
+"""By one request: four million dollars. The store reckons in floating point, exactly up to twice as much."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,33 +61,6 @@ class Hold:
     tokens: int = 0
     has_free: bool = False
     """One of the day's requests to free models."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    lease: AmountLease | RateLease
-    need: int
-    started: float = 0.0
-    answer: "asyncio.Future[Grant | None] | None" = None
-    """None if the need was met, and is taken; else why not. Nobody waits when something is only given back."""
-    is_met: bool = False
-
-    @property
-    def is_over(self) -> bool:
-        """The caller has left."""
-        return self.answer is not None and self.answer.done()
-
-    def end(self, grant: Grant, now: float) -> None:
-        """Take what is here now. The caller may have its turn only after the next call, or have left before that."""
-        if self.answer is not None and not self.answer.done():
-            lease = self.lease
-            take = lease.hold if isinstance(lease, AmountLease) else lease.take
-            self.is_met = take(self.need, now)
-            self.answer.set_result(None if self.is_met else grant)
-
-    def fail(self, error: MoneyAway) -> None:
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(error)
 
 
 class Till:
@@ -133,7 +82,6 @@ class Till:
     ) -> None:
         self._store = store
         self._worker = worker
-        self._budgets = budgets
         self._workers = workers
         self._ledger_s = ledger_days * 86_400
         self._under_way = under_way
@@ -141,15 +89,8 @@ class Till:
         self._number = 0
         self._backlog = Backlog(disk, _report)
         self._closed: list[str] = []
-        self._waiting: list[_Waiting] = []
-        self._leases: dict[str, AmountLease] = {}
-        self._told: dict[str, int] = {}
-        """What the store takes each lease for, if that is anything; _UNKNOWN when an answer was lost."""
-        self._rates: dict[str, RateLease] = {}
-        self._used_rates: set[RateLease] = set()
-        """Those that may have something to give back, or to pay."""
-        self._of_key: dict[str, KeyLeases] = {}
-        self._instance = self._amount(INSTANCE, budgets.limits()) if budgets.limits() else None
+        self._waiting: list[Waiting] = []
+        self._book = LeaseBook(budgets, workers, clock.monotonic())
         self._wake = asyncio.Event()
         self._calling = asyncio.Lock()
         self._heard = 0
@@ -162,22 +103,14 @@ class Till:
 
     def is_unlimited(self, key: ApiKey) -> bool:
         """Whether nothing limits a request with this key: then there is nothing to hold."""
-        return (
-            self._instance is None
-            and self._budgets.free_per_minute is None
-            and self._budgets.free_per_day is None
-            and key.limit_usd_nanos is None
-            and key.requests_per_minute is None
-            and key.tokens_per_minute is None
-            and key.max_concurrency is None
-        )
+        return self._book.is_unlimited(key)
 
     async def enter(self, key: ApiKey, started: float | None = None) -> Hold:
         """Admit a request: its place in the rate, and among those under way. Raises ApiError 429 and 503.
 
         `started`: the Unix time that its generation will have; now, if nothing is said.
         """
-        leases = self._leases_of(key)
+        leases = self._book.of_key(key, clock.monotonic())
         hold = Hold(leases, clock.wall() if started is None else started)
         if leases.requests is not None and not leases.requests.take(1, clock.monotonic()):
             await self._take(leases.requests, 1, "requests")
@@ -198,8 +131,8 @@ class Till:
             hold.tokens = worst.tokens
         if worst.is_free:
             await self._reserve_free(hold)
-        amount = worst.usd_nanos
-        for lease in (leases.spend, self._instance):
+        amount = min(worst.usd_nanos, MOST_HELD_USD_NANOS)
+        for lease in (leases.spend, self._book.instance):
             if lease is not None and amount > 0:
                 if not self._hold(lease, amount, hold.started):
                     await self._hold_spend(lease, amount, hold.started, worst)
@@ -230,16 +163,17 @@ class Till:
             self._free(lease, amount, usd_nanos, now)
         if hold.leases.tokens is not None:
             hold.leases.tokens.settle(hold.tokens, tokens)
-            self._used_rates.add(hold.leases.tokens)
+            self._book.note_used(hold.leases.tokens)
 
     def _free(self, lease: AmountLease, held: int, used: int, now: float) -> None:
         lease.settle(held, used, now)
         if lease.available > lease.ahead:  # others may be waiting for it
             self._wake.set()
 
-    def charge(self, generation: Generation) -> None:
-        """Charge what has ended."""
-        self._backlog.add(charge_of(generation))
+    def charge(self, *generations: Generation) -> None:
+        """Charge what has ended; it is on the disk then."""
+        if generations:
+            self._backlog.add(*map(charge_of, generations))
 
     def adopt(self) -> None:
         """Charge what dead workers have left on the disk."""
@@ -251,49 +185,10 @@ class Till:
 
     # -- leases --------------------------------------------------------------------------------------------------
 
-    def _leases_of(self, key: ApiKey) -> KeyLeases:
-        found = self._of_key.get(key.hash)
-        if found is None or found.key is not key:
-            found = self._of_key[key.hash] = self._renew(key)
-        return found
-
-    def _renew(self, key: ApiKey) -> KeyLeases:
-        """Make the leases of a key that is new here, or has changed; what is held goes on being held."""
-        renewed = KeyLeases(key)
-        if limits := key_limits(key):
-            renewed.spend = self._amount(key.hash, limits)
-        if (slots := key.max_concurrency) is not None:
-            renewed.slots = self._amount(f"slots:{key.hash}", (AmountLimit("total", slots),))
-            renewed.slots.keep = slots // (8 * self._workers)
-        if key.requests_per_minute is not None:
-            renewed.requests = self._rate(f"requests:{key.hash}", key.requests_per_minute)
-        if key.tokens_per_minute is not None:
-            renewed.tokens = self._rate(f"tokens:{key.hash}", key.tokens_per_minute)
-        if (per_minute := self._budgets.free_per_minute) is not None:
-            renewed.free_by_minute = self._rate(f"free-rate:{key.hash}", per_minute)
-        if (per_day := self._budgets.free_per_day) is not None:
-            renewed.free_by_day = self._amount(f"free:{key.hash}", (AmountLimit("daily", per_day),))
-        return renewed
-
-    def _amount(self, account: str, limits: tuple[AmountLimit, ...]) -> AmountLease:
-        lease = self._leases.get(account)
-        if lease is None:
-            lease = self._leases[account] = AmountLease(account, limits, used_at=clock.monotonic())
-        elif lease.limits != limits:
-            lease.limits = limits
-            lease.void()  # the next draw is by the new ones
-        return lease
-
-    def _rate(self, account: str, per_minute: int) -> RateLease:
-        limit = RateLimit(per_minute)
-        lease = self._rates.setdefault(account, RateLease(account, limit))
-        lease.limit = limit
-        return lease
-
     def _hold(self, lease: AmountLease, amount: int, started: float) -> bool:
         """Hold what is here, unless it may be another's already, or is for other windows than this request's."""
         now = clock.monotonic()
-        return now - self._answered_at <= VOID_S and _is_today(started) and lease.hold(amount, now)
+        return now - self._answered_at <= VOID_S and is_today(started) and lease.hold(amount, now)
 
     async def _hold_slot(self, lease: AmountLease, started: float) -> None:
         grant = await self._hold_drawn(lease, 1, started, SLOT_PATIENCE_S)
@@ -313,7 +208,7 @@ class Till:
 
         While it is only leased to others, or held for requests under way, it may come back.
         """
-        if not _is_today(started):
+        if not is_today(started):
             lease.void()  # it is for other windows
         deadline = clock.monotonic() + patience_s
         pauses = itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1]))
@@ -338,7 +233,7 @@ class Till:
         if self._is_closed:
             raise refuse_unchecked()
         answer: asyncio.Future[Grant | None] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(lease, need, started, answer)
+        waiting = Waiting(lease, need, started, answer)
         self._waiting.append(waiting)
         self._wake.set()
         try:
@@ -377,8 +272,7 @@ class Till:
             one.fail(MoneyAway("closed"))
         failures, is_told = 0, False
         while not is_told and failures < CLOSING_TRIES:
-            for lease in self._leases.values():
-                lease.available = lease.held = 0
+            self._book.void_all()
             is_told = await self.flush()
             failures += self.is_away
         self._backlog.close()
@@ -406,18 +300,19 @@ class Till:
             self._is_heard(call, waiting, answer)
             return not self._backlog and not self._closed
 
-    def _call(self, now: float) -> tuple[Call | None, Sequence[_Waiting]]:
+    def _call(self, now: float) -> tuple[Call | None, Sequence[Waiting]]:
         is_beat = now - self._beat_at >= BEAT_S
         if is_beat:
             self._beat_at = now
         under_way = self._noted(is_beat)
-        self._give_back(now)
+        rates = self._book.give_back(now, is_void=now - self._answered_at > VOID_S)
+        self._waiting += [Waiting(rate, 0) for rate in rates]
         batch = self._backlog.batch()
-        leases = self._outstanding()
+        leases = self._book.outstanding(self._backlog.later()) if self._book.told else {}
         waiting, self._waiting = [one for one in self._waiting if not one.is_over], []
-        has_news = batch or self._closed or waiting or under_way or leases != self._told
+        has_news = batch or self._closed or waiting or under_way or leases != self._book.told
         # What is here unused may be what another worker is in want of.
-        has_news = has_news or any(self._leases[account].available for account in leases)
+        has_news = has_news or self._book.has_unused()
         if not has_news and not (is_beat and leases) and now - self._called_at < SWEEP_S:
             return None, ()
         self._called_at = now
@@ -429,14 +324,15 @@ class Till:
             under_way,
             self._closed[:CLOSED_AT_ONCE],
             leases,
-            [self._asked(one) for one in waiting],
-            self._watches(batch),
+            [one.draw(self._workers) for one in waiting],
+            self._book.watches(batch),
             ledger_s=self._ledger_s + 86_400,
             heard=self._heard,
         )
         if now - self._trimmed_at > TRIM_S:
             self._trimmed_at = now
             self.adopt()
+            self._book.forget_idle(now)
             call.trim_ms = int((clock.wall() - self._ledger_s) * 1000)
         return call, waiting
 
@@ -447,74 +343,30 @@ class Till:
             _report(error)
             return ()
 
-    def _give_back(self, now: float) -> None:
-        """Let go of what is not needed here; of all of it when the store may have given it to others."""
-        is_void = now - self._answered_at > VOID_S
-        for account in self._told:
-            lease = self._leases[account]
-            if is_void:
-                lease.void()
-            lease.give_back(now)
-        for rate in [rate for rate in self._used_rates if now - rate.drawn_at > RATE_GOOD_S]:
-            self._used_rates.discard(rate)
-            if rate.available:
-                self._waiting.append(_Waiting(rate, 0))
-
-    def _outstanding(self) -> dict[str, int]:
-        """Return what the others must not use: what is here, and what has been used and is charged by a later call."""
-        later = self._backlog.later()
-        return {account: self._leases[account].outstanding + later[account] for account in self._told}
-
-    def _asked(self, waiting: _Waiting) -> AmountDraw | RateDraw:
-        lease, need = waiting.lease, waiting.need
-        if isinstance(lease, AmountLease):
-            windows = windows_at(waiting.started)
-            limits = [(windows[limit.window], limit.most) for limit in lease.limits]
-            if _is_today(waiting.started):
-                need = max(need - lease.available, 1)
-            return AmountDraw(lease.account, limits, need, need + lease.ahead)
-        returned, lease.available = lease.available, 0
-        want = lease.want(need, self._workers) if need else 0
-        return RateDraw(lease.account, lease.limit.interval_us, lease.limit.per_minute, returned, need, want)
-
-    def _watches(self, batch: Iterable[Charge]) -> list[Watch]:
-        """Return what to tell of: the parts of the limits that these charges count against."""
-        found = {}
-        of_each = {(account, charge.day): charge for charge in batch for account in (charge.key, INSTANCE)}
-        for (account, _), charge in of_each.items():
-            key = self._of_key.get(account)
-            lease = self._instance if account == INSTANCE else key.spend if key is not None else None
-            for limit in lease.limits if lease is not None else ():
-                if limit.most:
-                    for part in self._budgets.alerts:
-                        name = f"{account} {limit.window} {part:g} {limit.most}"
-                        field = charge.windows[limit.window]
-                        found[field, name] = Watch(account, field, max(int(limit.most * part), 1), name)
-        return list(found.values())
-
-    def _is_heard(self, call: Call, waiting: Sequence[_Waiting], answer: Answer) -> None:
+    def _is_heard(self, call: Call, waiting: Sequence[Waiting], answer: Answer) -> None:
         self._heard = call.number
         del self._closed[: len(call.closed)]
-        self._told = {account: amount for account, amount in call.leases.items() if amount}
+        self._book.heard(call.leases)
         for one, grant in zip(waiting, answer.grants, strict=True):
             lease = one.lease
-            lease.available += grant.granted
-            if isinstance(lease, RateLease):
+            if isinstance(lease, AmountLease):
+                self._book.granted(lease, grant.granted)
+            else:
+                lease.available += grant.granted
                 lease.drawn_at = self._answered_at
                 lease.remaining, lease.reset_s = grant.rest, grant.third / 1e6
-                self._used_rates.add(lease)
-            elif grant.granted:
-                self._told[lease.account] = self._told.get(lease.account, 0) + grant.granted
+                self._book.note_used(lease)
             one.end(grant, self._answered_at)
         for account in answer.recalled:
-            self._leases[account].recall(self._answered_at)
-            if self._leases[account].available:
+            if self._book.recall(account, self._answered_at):
                 self._wake.set()
         for name in answer.reached:
             asyncio.get_running_loop().call_soon(self._alert, name)  # its faults are not ours
         self._backlog.confirm(len(call.settled))
+        if len(self._backlog) >= AT_ONCE:  # more than the time between two calls is for
+            self._wake.set()
 
-    def _is_late(self, call: Call, waiting: Sequence[_Waiting]) -> None:
+    def _is_late(self, call: Call, waiting: Sequence[Waiting]) -> None:
         """It was made twice, since the connection broke, and this is the answer to the second one. Ask anew.
 
         Or the store knows a higher number of this worker, from wherever: begin beyond it.
@@ -524,23 +376,19 @@ class Till:
         self._waiting = [*waiting, *self._waiting]
         self._wake.set()
 
-    def _is_unheard(self, call: Call, waiting: Sequence[_Waiting], error: MoneyAway) -> None:
+    def _is_unheard(self, call: Call, waiting: Sequence[Waiting], error: MoneyAway) -> None:
         self._doubt(call, waiting)
         for one in waiting:
             one.fail(error)
 
-    def _doubt(self, call: Call, waiting: Sequence[_Waiting]) -> None:
+    def _doubt(self, call: Call, waiting: Sequence[Waiting]) -> None:
         """What was drawn may have been granted, or not: what is here counts, and the store has to be told."""
         for one, draw in zip(waiting, call.draws, strict=True):
-            if isinstance(draw, AmountDraw):
-                self._told[draw.account] = _UNKNOWN
-            elif isinstance(one.lease, RateLease) and draw.returned < 0:  # a debt stays one
+            if isinstance(one.lease, AmountLease):
+                self._book.doubt(one.lease)
+            elif isinstance(draw, RateDraw) and draw.returned < 0:  # a debt stays one
                 one.lease.available += draw.returned
-                self._used_rates.add(one.lease)
-
-
-def _is_today(started: float) -> bool:
-    return started // 86_400 == clock.wall() // 86_400
+                self._book.note_used(one.lease)
 
 
 def _report(error: Exception) -> None:

@@ -10,6 +10,7 @@ told twice counts once. Written is written to the kernel, not to the disk: the d
 the last moment (a tenth of a second with the store at hand).
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,15 +36,18 @@ class Unsettled:
         self._fd = -1
         self._adopted: dict[Path, LockFile] = {}
 
-    def append(self, charge: Charge) -> None:
-        """Write a charge down."""
+    def append(self, *charges: Charge) -> None:
+        """Write charges down."""
         if self._fd < 0:
             self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.take()
             self._number += 1
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self._path(self._number), flags, 0o600)
-        os.write(self._fd, _ENCODER.encode(charge) + b"\n")
+        lines = _ENCODER.encode_lines(charges)
+        if (written := os.write(self._fd, lines)) != len(lines):
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)  # or the next line would be unreadable too
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def seal(self) -> Path | None:
         """Begin a new file; return the one with all charges since the last time, None if there are none."""

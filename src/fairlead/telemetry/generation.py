@@ -7,7 +7,7 @@ known: that entry says in `corrects_usd_nanos` what had been charged, and the le
 import msgspec
 
 from fairlead.catalog.pricing import Usage
-from fairlead.telemetry.record import AppAttribution, ExchangeRecord
+from fairlead.telemetry.record import AppAttribution, Considered, ExchangeRecord
 
 _NOTHING_USED = Usage()
 _NO_APP = AppAttribution()
@@ -37,6 +37,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     """Canonical id of the model that answered."""
     provider: str = ""
     """Slug; empty when none answered."""
+    router: str = ""
+    """Who chose the model, if the caller did not: `openrouter/auto`."""
     is_stream: bool = False
     status: int = 0
     """What the caller got; 499 when it left before that."""
@@ -65,7 +67,11 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     session: str = ""
     user: str = ""
     user_agent: str = ""
+    response_cache_source_id: str = ""
+    """Of the generation whose reply was told again."""
     attempts: tuple[GenerationAttempt, ...] = ()
+    considered: tuple[Considered, ...] = ()
+    """Whom the choice was made from, where there was one."""
 
 
 _DECODER = msgspec.json.Decoder(Generation)
@@ -94,6 +100,7 @@ def generation_of(record: ExchangeRecord) -> Generation:
         asked=record.asked if record.asked != record.model else "",
         model=record.model,
         provider=record.provider,
+        router=record.router,
         is_stream=record.is_stream,
         status=record.status,
         end=record.end,
@@ -115,9 +122,14 @@ def generation_of(record: ExchangeRecord) -> Generation:
         session=record.session,
         user=record.user,
         user_agent=app.user_agent,
+        response_cache_source_id=record.response_cache_source_id,
         attempts=tuple(
             GenerationAttempt(one.provider, one.status, str(one.verdict), _ms(one.duration_s))
             for one in record.attempts
+        ),
+        considered=tuple(
+            Considered(one.endpoint, round(one.score, 3), round(one.expected_s, 4), one.note, one.why)
+            for one in record.considered
         ),
     )
 

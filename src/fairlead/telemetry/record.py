@@ -1,5 +1,6 @@
 """The record of one exchange: what the log line, the ledger and the metrics are made of. No bodies, no keys."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,18 @@ class AppAttribution(NamedTuple):
     title: str = ""
     categories: tuple[str, ...] = ()
     user_agent: str = ""
+
+
+class Considered(NamedTuple):
+    """An endpoint that could have answered: with its score and expected seconds, or why it was left out."""
+
+    endpoint: str
+    score: float = 0.0
+    expected_s: float = 0.0
+    note: str = ""
+    """Why it came first, if not for its score."""
+    why: str = ""
+    """Why it was left out; empty if it was not."""
 
 
 @dataclass(slots=True)
@@ -44,6 +57,8 @@ class ExchangeRecord:
     asked: str = ""
     """The model as the caller named it."""
     model: str = ""
+    router: str = ""
+    """Who chose the model, if the caller did not: `openrouter/auto`."""
     provider: str = ""
     endpoint_id: str = ""
     """Of the endpoint that answers."""
@@ -54,6 +69,8 @@ class ExchangeRecord:
     """`ok`, `error`, `gone`, `cut` (mid-stream, told in band), `drained`."""
     error: str = ""
     attempts: list[AttemptRecord] = field(default_factory=list)
+    considered: Sequence[Considered] = ()
+    """Whom the choice was made from, in the order of being asked; empty where there was none."""
     first_content_at: float = 0.0
     """Monotonic seconds; 0 when there was none."""
     ended_at: float = 0.0
@@ -66,6 +83,8 @@ class ExchangeRecord:
     finish_reason: str = ""
     upstream_id: str = ""
     """What the provider calls the reply."""
+    response_cache_source_id: str = ""
+    """Of the generation whose reply was told again; empty for one of its own."""
     request_bytes: int = 0
     """Of the body's text."""
     reply_bytes: int = 0

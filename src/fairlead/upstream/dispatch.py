@@ -14,6 +14,8 @@ from fairlead import __version__
 from fairlead.catalog.model import Catalog, Endpoint, Provider
 from fairlead.errors import ConfigError
 from fairlead.upstream.origin import Origin, Proxy, Target, is_proxied
+from fairlead.wire.parameters import dropped
+from fairlead.wire.request import ROUTING_MEMBERS
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -48,6 +50,8 @@ class Dispatch:
     """The provider's name of the model, as a JSON string."""
     reply_headers: Headers
     """What every reply from here tells the caller."""
+    dropped: frozenset[str] = ROUTING_MEMBERS
+    """Names of the members of a request that it does not understand."""
 
     def request_head(self, extra: bytes, body_bytes: int) -> bytes:
         """Return the whole head; `extra` is further header lines, each ended by CR LF."""
@@ -64,8 +68,9 @@ def dispatches(catalog: Catalog, rule: ProxyRule) -> Mapping[str, Dispatch]:
             if provider.slug not in heads:
                 heads[provider.slug] = _provider_head(provider, rule)
             origin, head = heads[provider.slug]
+            model_json = orjson.dumps(endpoint.upstream_id)
             ready[endpoint.id] = Dispatch(
-                endpoint, origin, head, orjson.dumps(endpoint.upstream_id), _reply_headers(endpoint)
+                endpoint, origin, head, model_json, _reply_headers(endpoint), dropped(endpoint)
             )
     return ready
 

@@ -16,6 +16,8 @@ _OPENAI_TYPES: Mapping[int, str] = {
     429: "rate_limit_error",
 }
 
+AVAILABILITY_DOCS = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
+"""The vocabulary is OpenRouter's, and explained there."""
 _RAW_LIMIT_CHARS = 2_000
 """How much of a provider's error text is passed on. Enough for any message; not a way to mirror a page."""
 
@@ -23,13 +25,20 @@ _RAW_LIMIT_CHARS = 2_000
 def error_object(error: ApiError) -> dict[str, object]:
     """Return the `error` member: `code` is the HTTP status (as OpenRouter's), `type` and `param` are OpenAI's."""
     kind = _OPENAI_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
-    return {
+    told: dict[str, object] = {
         "message": error.message,
         "type": kind,
         "param": error.param,
         "code": error.status,
         "metadata": {"error_type": error.error_type, **error.metadata},
     }
+    if error.availability is not None:
+        told |= {
+            "error_type": error.error_type,
+            "http_status": error.status,
+            "availability": {**error.availability, "docs_url": AVAILABILITY_DOCS},
+        }
+    return told
 
 
 def error_body(error: ApiError) -> bytes:
@@ -57,6 +66,8 @@ class ProviderError(msgspec.Struct, frozen=True):
     message: str = ""
     code: str = ""
     param: str | None = None
+    number: int = 0
+    """What of the code is a number: an HTTP status, for most."""
 
 
 NOTHING_SAID = ProviderError()
@@ -84,6 +95,7 @@ def read_provider_error(body: bytes) -> ProviderError:
         _sentence(inner.get("message") or inner.get("detail"))[:_RAW_LIMIT_CHARS],
         _code(inner)[:100],
         param[:100] if isinstance(param, str) else None,
+        next((value for name in ("code", "status") if isinstance(value := inner.get(name), int)), 0),
     )
 
 

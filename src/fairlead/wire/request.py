@@ -8,10 +8,11 @@ big integers, key order, white space and escapes arrive upstream as they were se
 import codecs
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from fairlead.catalog.dialects import PLAIN, Dialect
 from fairlead.errors import ApiError
 
 Buffer = bytes | memoryview
@@ -21,7 +22,20 @@ SESSION_BYTES = 4096
 
 MOST_CHOICES = 128
 """As OpenAI has it."""
+MOST_MODELS = 32
+"""In `model` and `models` together."""
+MOST_NAME_CHARS = 256
+"""Of a model's name."""
 
+ROUTING_MEMBERS = frozenset((
+    "models", "route", "provider", "plugins", "transforms", "preset", "session_id", "trace", "debug", "usage",
+    "stop_server_tools_when", "deferred_tools", "max_tool_calls",
+))  # fmt: skip
+"""Of OpenRouter's language: said to the gateway, and refused by providers as unknown."""
+_LIMITS = ("max_completion_tokens", "max_tokens")
+_EFFORTS = (b"none", b"minimal", b"low", b"medium", b"high", b"xhigh", b"max")
+
+_ENCODER = msgspec.json.Encoder()
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Possessive: without it a name of 8 MB took 600 MB to match.
 _MEMBER_NAME = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*"((?:[^"\\]++|\\.)*+)"[ \t\n\r]*:[ \t\n\r]*')
@@ -37,12 +51,23 @@ class RoutingFields(msgspec.Struct):
     """The members that routing reads. Types are checked here; everything else is the provider's business."""
 
     model: str | None = None
+    models: list[str] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
 
 
+class Reasoning(msgspec.Struct):
+    """OpenRouter's way to ask for it: wire-api, section 3.5."""
+
+    effort: str | None = None
+    max_tokens: int | None = None
+    enabled: bool | None = None
+    exclude: bool | None = None
+
+
+NO_REASONING = Reasoning()
 _OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _ROUTING = msgspec.json.Decoder(RoutingFields)
 _ROUTING_NAMES = RoutingFields.__struct_fields__
@@ -51,12 +76,16 @@ _ROUTING_NAMES = RoutingFields.__struct_fields__
 class ChatRequest:
     """One chat completion request as it came in."""
 
-    __slots__ = ("_members", "fields", "model", "raw")
+    __slots__ = ("_members", "fields", "model", "models", "raw")
 
-    def __init__(self, raw: bytes, members: dict[str, msgspec.Raw], fields: RoutingFields, model: str) -> None:
+    def __init__(
+        self, raw: bytes, members: dict[str, msgspec.Raw], fields: RoutingFields, models: tuple[str, ...]
+    ) -> None:
         self.raw = raw
         self.fields = fields
-        self.model = model
+        self.model = models[0]
+        self.models = models
+        """What may answer, in the order of preference: `model`, then `models`."""
         self._members = members
 
     @classmethod
@@ -73,13 +102,14 @@ class ChatRequest:
             raise _wrong_field(str(error)) from None
         except (UnicodeDecodeError, RecursionError) as error:
             raise _unreadable(raw, error) from None
-        if not fields.model:
-            raise ApiError(400, "'model' is required: name a model, for example one of GET /v1/models", param="model")
+        models = _models(fields)
+        _check_limit(fields)
         if "messages" not in members:
-            raise ApiError(400, "'messages' is required: a list of chat messages", param="messages")
+            hint = " ('input' belongs to the Responses API, which is not served)" if "input" in members else ""
+            raise ApiError(400, f"'messages' is required: a list of chat messages{hint}", param="messages")
         if memoryview(members["messages"])[0] != ord("["):
             raise ApiError(400, "'messages' must be a list of chat messages", param="messages")
-        return cls(raw, members, fields, fields.model)
+        return cls(raw, members, fields, models)
 
     @property
     def is_stream(self) -> bool:
@@ -109,17 +139,55 @@ class ChatRequest:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ""
 
-    def session(self) -> int:
+    def session(self, named_so: str = "") -> int:
         """Return a number, not 0, that requests share whose prompts begin alike: a prompt cache may hold that part.
 
-        What the caller names so (`prompt_cache_key`, `session_id`), else the first 4 KiB of the messages.
+        What the caller names so (`session_id`, in the body or in the head: `named_so`; `prompt_cache_key`), else the
+        first 4 KiB of the messages.
         """
-        named = self._members.get("prompt_cache_key") or self._members.get("session_id")
+        named = named_so.encode() or (self._members["prompt_cache_key"] if self.has("prompt_cache_key") else b"")
         return zlib.crc32(named or memoryview(self._members["messages"])[:SESSION_BYTES]) or 1
 
-    def upstream_edits(self, model_json: bytes, *, wants_usage: bool) -> dict[str, bytes]:
-        """Return what must differ upstream: the model's name and, if `wants_usage`, a stream that ends with usage."""
-        edits = {"model": model_json}
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of its members."""
+        return self._members
+
+    def member(self, name: str) -> bytes | None:
+        """Return a member as it was sent (JSON), None if there is none."""
+        found = self._members.get(name)
+        return None if found is None else bytes(found)
+
+    def has(self, name: str) -> bool:
+        """Whether a member is there, and neither null nor an empty list."""
+        found = self._members.get(name)
+        if found is None:
+            return False
+        start = bytes(memoryview(found)[:16])
+        return start != b"null" and (len(start) == 16 or start.translate(None, b" \t\r\n") != b"[]")
+
+    def upstream_edits(
+        self,
+        model_json: bytes,
+        *,
+        wants_usage: bool,
+        dialect: Dialect = PLAIN,
+        dropped: frozenset[str] = ROUTING_MEMBERS,
+    ) -> dict[str, bytes | None]:
+        """Return what must differ upstream: JSON by name, None for a member that has to go.
+
+        The model's name; if `wants_usage`, a stream that ends with usage; the limit on the reply's length by the name
+        that the `dialect` has for it; without what the endpoint does not understand (`dropped`).
+        """
+        members = self._members
+        edits: dict[str, bytes | None] = {"model": model_json}
+        for name in dropped.intersection(members):
+            edits[name] = None
+        self._limit_by_name(edits, dialect.output_limit)
+        if not dialect.has_reasoning and "reasoning" in members:
+            edits["reasoning"] = None
+            if not self.has("reasoning_effort") and "reasoning_effort" not in dropped and (effort := self._effort()):
+                edits["reasoning_effort"] = b'"%b"' % effort
         if wants_usage and self.is_stream:
             options = self.fields.stream_options
             if options is None or options.include_usage is not True:
@@ -129,8 +197,43 @@ class ChatRequest:
                     raise _unreadable(self.raw, error) from None
         return edits
 
-    def spliced(self, edits: Mapping[str, bytes]) -> list[Buffer]:
+    def _limit_by_name(self, edits: dict[str, bytes | None], name: str | None) -> None:
+        """Let the limit on the reply stand there once, as it counts here (`max_output_tokens`), and by this name."""
+        counts = [one for one in _LIMITS if getattr(self.fields, one) is not None]
+        there = [one for one in _LIMITS if one in self._members]
+        if not counts or (name is None and len(counts) == 1) or there == [name]:
+            return
+        name = name or counts[0]
+        for one in _LIMITS:
+            if one in self._members:
+                edits[one] = None
+        edits[name] = bytes(self._members[counts[0]])
+
+    @property
+    def hides_reasoning(self) -> bool:
+        """Whether the caller does not want to read what the model thinks (wire-api, section 3.5)."""
+        return self.member("include_reasoning") == b"false" or self._reasoning().exclude is True
+
+    def _reasoning(self) -> Reasoning:
+        """Return the `reasoning` object; one that says nothing, if there is none that can be read."""
+        if "reasoning" not in self._members:
+            return NO_REASONING
+        try:
+            return msgspec.json.decode(self._members["reasoning"], type=Reasoning | None) or NO_REASONING
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return NO_REASONING
+
+    def _effort(self) -> bytes:
+        """Return what the `reasoning` object says in a word, b"" if it says nothing that can be."""
+        said = self._reasoning()
+        if (effort := (said.effort or "").encode()) in _EFFORTS:
+            return effort
+        return b"medium" if said.enabled or said.max_tokens else b"none" if said.enabled is False else b""
+
+    def spliced(self, edits: Mapping[str, bytes | None]) -> list[Buffer]:
         """Return the body in parts, with the members of `edits` (name → JSON) replaced, or added at the end.
+
+        A value of None takes its member out.
 
         The decoder has told the names and values, so the walk only finds each of them where the last one ended: its
         cost depends on the number of members, not on what is in them (but for comparing the bytes, 0.1 ms for 4 MB).
@@ -139,7 +242,7 @@ class ChatRequest:
         raw = self.raw
         view = memoryview(raw)
         parts: list[Buffer] = []
-        kept_from, position, missing, opening = 0, 0, dict(edits), b"{"
+        kept_from, position, missing, opening, is_begun = 0, 0, dict(edits), b"{", False
         for name, member in self._members.items():
             value = memoryview(member)
             plain = b'%b"%b":' % (opening, name.encode())
@@ -147,15 +250,28 @@ class ChatRequest:
             # The way most clients write it; four times as fast as the pattern.
             if not (raw.startswith(plain, position) and raw.startswith(value, start)):
                 start = _value_start(raw, position, name, value)
-            position = start + len(value)
+            before, position, opening = position, start + len(value), b","
             if name in missing:
-                parts += (view[kept_from:start], missing.pop(name))
+                new = missing.pop(name)
+                if new is None:
+                    if is_begun:
+                        parts.append(view[kept_from:before])
+                    kept_from = position
+                    continue
+                if not is_begun and kept_from:
+                    parts.append(b"{")
+                    kept_from = raw.index(b'"', kept_from)
+                parts += (view[kept_from:start], new)
                 kept_from = position
-            opening = b","
+            elif not is_begun and kept_from:  # the comma was that of a member that has gone
+                parts.append(b"{")
+                kept_from = raw.index(b'"', kept_from)
+            is_begun = True
         if _OBJECT_END.match(raw, position) is None:
             raise _repeated(_MEMBER_NAME.match(raw, position))
-        if missing:
-            parts += (view[kept_from:position], *(b',"%b":%b' % (name.encode(), missing[name]) for name in missing))
+        if any(new is not None for new in missing.values()):
+            added = (b",%b:%b" % (_ENCODER.encode(name), new) for name, new in missing.items() if new is not None)
+            parts += (view[kept_from:position], *added)
             kept_from = position
         parts.append(view[kept_from:])
         return parts
@@ -180,6 +296,30 @@ def body_bytes(parts: Sequence[Buffer]) -> int:
 
 def _text(name: bytes) -> str:
     return str(msgspec.json.decode(b'"%b"' % name)) if b"\\" in name else name.decode()
+
+
+def _models(fields: RoutingFields) -> tuple[str, ...]:
+    """Return all that may answer. Raises ApiError 400 when there is nothing, or too much."""
+    if fields.model and not fields.models:
+        named: tuple[str, ...] = (fields.model,)
+    else:
+        named = tuple(dict.fromkeys(filter(None, (fields.model, *(fields.models or ())))))
+    if not named:
+        raise ApiError(400, "'model' is required: name a model, for example one of GET /v1/models", param="model")
+    if len(named) > MOST_MODELS:
+        raise ApiError(400, f"'models' names more than {MOST_MODELS} models: name fewer", param="models")
+    for name in named:
+        if len(name) > MOST_NAME_CHARS:
+            text = f"{name[:50]}… is not a valid model ID: it has more than {MOST_NAME_CHARS} characters"
+            raise ApiError(400, text, param="model")
+    return named
+
+
+def _check_limit(fields: RoutingFields) -> None:
+    for name in _LIMITS:
+        limit = getattr(fields, name)
+        if limit is not None and limit < 1:
+            raise ApiError(400, f"'{name}' is wrong: it must be 1 or more, not {limit}", param=name)
 
 
 def _with_usage(options: msgspec.Raw | None) -> bytes:
