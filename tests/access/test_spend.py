@@ -147,6 +147,7 @@ class TestRefusals:
         assert error.headers["retry-after"] == "2"
         assert error.headers["x-ratelimit-limit"] == "60"
         assert error.headers["x-ratelimit-reset"] == str(int(NOON + 5) * 1000)
+        assert error.metadata["headers"]["X-RateLimit-Limit"] == "60"
         assert refuse_rate("requests", 60, 0.0, NOON).headers["retry-after"] == "1"
 
     def test_free_day(self):

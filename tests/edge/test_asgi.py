@@ -37,7 +37,7 @@ async def test_an_unknown_path_is_told_where_the_api_is(method):
             answer = await ask(served, b"", path=path, method=method)
             assert answer.status == 404
             error = answer.json["error"]
-            assert f": {path}. " in error["message"]
+            assert error["message"].startswith(f"404 page not found: {path}. ")
             assert all(base in error["message"] for base in BASES)
             assert (error["code"], error["metadata"]["error_type"]) == (404, "not_found")
 

@@ -1,11 +1,12 @@
 from dataclasses import replace
 from types import MappingProxyType
 
+import msgspec
 import pytest
 
 from fairlead.access.keys import from_token, generate
 from fairlead.catalog.model import Catalog, Endpoint, Model, Provider
-from fairlead.edge.generations import generation_routes
+from fairlead.edge.generations import generation_object, generation_routes
 from fairlead.store.keys import KeyRing, KeyStore
 from fairlead.store.ledger import LedgerStore
 from fairlead.store.money import Call, MoneyStore, charge_of
@@ -29,7 +30,8 @@ TOLD = Generation(
     id=ID, started=1_795_273_440.25, key=from_token(OWN, "").hash, ended=1_795_273_442.25, asked="m", model="acme/m",
     provider="acme", is_stream=True, status=200, end="ok", finish_reason="stop", upstream_id="chatcmpl-7",
     first_content_ms=500, duration_ms=2_000, prompt_tokens=7, completion_tokens=3, reasoning_tokens=1, cached_tokens=2,
-    cost_usd_nanos=13_000, referer="https://app.example", title="App", session="s", user="u",
+    cost_usd_nanos=13_000, referer="https://app.example", title="App", session="s", user="u", preset="house",
+    router="openrouter/auto",
     attempts=(GenerationAttempt("gone-by-now", 500, "transient", 90), GenerationAttempt("acme", 200, "ok", 1_900)),
 )  # fmt: skip
 
@@ -57,6 +59,7 @@ async def test_all_of_it(ask):
     assert data["created_at"] == "2026-11-21T15:04:00Z"
     assert (data["provider_name"], data["streamed"], data["cancelled"]) == ("Acme Inc", True, False)
     assert (data["total_cost"], data["usage"], data["is_estimated"]) == (0.000013, 0.000013, False)
+    assert (data["preset_id"], data["router"]) == ("house", "openrouter/auto")
     assert (data["latency"], data["generation_time"]) == (500, 1500)
     assert (data["native_tokens_prompt"], data["native_tokens_completion"], data["native_tokens_cached"]) == (7, 3, 2)
     assert (data["http_referer"], data["app_title"], data["session_id"], data["external_user"]) == (
@@ -88,3 +91,7 @@ async def test_who_manages_sees_all(ask):
 ])  # fmt: skip
 async def test_refusals(ask, path, key, status):
     assert (await ask("GET", path, key=key)).status == status
+
+
+def test_one_whose_caller_left_was_cancelled():
+    assert generation_object(msgspec.structs.replace(TOLD, end="gone"), {})["cancelled"] is True

@@ -56,6 +56,10 @@ def test_of_an_unknown_model_anything_may_be_asked_that_its_provider_does_not_re
     assert "logprobs" in excluded(unknown, Wish(needs=frozenset(["tools", "logprobs"]))).reason
 
 
+def test_whose_author_allows_distillation_nobody_knows():
+    assert excluded(FITS, Wish(is_distillable=True)).code == "data_policy:training"
+
+
 def test_an_order_with_fallbacks_excludes_nobody():
     assert excluded(FITS, Wish(order=("other",))) is None
 

@@ -63,7 +63,8 @@ async def test_a_fault_of_the_request_is_told_in_the_providers_words(status):
         assert answer.status == status
         told = answer.json["error"]
         assert (told["message"], told["param"], told["code"]) == ("temperature must be below 2", "temperature", status)
-        assert told["metadata"]["provider_name"] == "Sim 0"
+        kind = {413: "payload_too_large", 422: "unprocessable"}.get(status, "invalid_request")
+        assert told["metadata"] == {"error_type": kind, "provider_name": "Sim 0", "provider_code": "bad_value"}
         assert answer.headers["x-should-retry"] == "false"
         assert not served.simulators[1].requests
         assert served.failures_in_row("sim0:acme/large") == 0
@@ -76,6 +77,27 @@ async def test_limits_everywhere_are_429_with_the_soonest_retry_after():
         assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("3", "3000")
         assert answer.json["error"]["metadata"]["error_type"] == "rate_limit_exceeded"
         assert [one["status"] for one in answer.json["error"]["metadata"]["previous_errors"]] == [429, 429]
+        availability = answer.json["error"]["availability"]
+        assert (availability["code"], availability["retryable"], availability["retry_after"]) == (
+            "capacity_exhausted", True, 3
+        )  # fmt: skip
+        assert availability["requested_models"] == [MODEL]
+
+
+async def test_a_model_that_nobody_has_any_more():
+    error = b'{"error":{"message":"The model does not exist","code":"model_not_found"}}'
+    async with gateway(Script(status=404, body=error)) as served:
+        answer = await ask(served, chat_body())
+        availability = answer.json["error"]["availability"]
+        assert (answer.status, availability["code"]) == (404, "model_unavailable_upstream")
+        assert availability["retryable"] is False
+
+
+async def test_a_content_refusal_is_told_as_one():
+    error = b'{"error":{"message":"Your request was flagged","code":"content_policy_violation"}}'
+    async with gateway(Script(status=400, body=error), Script()) as served:
+        answer = await ask(served, chat_body())
+        assert (answer.status, answer.json["error"]["metadata"]["error_type"]) == (400, "content_policy_violation")
 
 
 async def test_a_limit_among_other_failures_is_no_limit():

@@ -197,6 +197,12 @@ class TestContent:
             assert answer.status == 404
             assert answer.json["error"]["message"].startswith("No endpoints found that support image input")
 
+    async def test_a_tool_may_have_a_parameter_of_that_name(self):
+        schema = {"type": "object", "properties": {"image_url": {"type": "string"}, "input_audio": {"type": "string"}}}
+        wish = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
+        async with gateway(Script(), models={PARTIAL: [0]}) as served:
+            assert (await ask(served, chat_body(model=PARTIAL.id, **wish))).status == 200
+
     async def test_but_to_one_of_which_nobody_knows(self):
         async with gateway(Script(), models={LARGE: [0]}) as served:
             assert (await ask(served, self.body(LARGE))).status == 200

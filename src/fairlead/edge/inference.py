@@ -101,7 +101,9 @@ class ChatCompletions:
             record.user = request.named("user")
             record.app = _app(fields)
             head = _extra_head(fields, request, record)
-            kept = preset.cache if preset is not None else None
+            kept = None
+            if preset is not None:
+                record.preset, kept = preset.slug, preset.cache
             if self._cache is not None and (ASKED in fields or kept is not None):
                 run = functools.partial(self._relay.run, request, caller, head)
                 await self._cache.answer(scope["path"], fields, request, caller, downstream, record, run, kept)

@@ -58,12 +58,13 @@ class Planner:
 
     def plan(self, catalog: Catalog, model: str, ask: AskOf, now: float, wish: Wish = ANYTHING) -> Plan | None:
         """Plan a request for `model`; None when nobody serves a model of that name."""
+        model_id = catalog.resolve(model)
+        if endpoints := catalog.endpoints.get(model_id):  # nearly always
+            return self.plan_among(model_id, endpoints, ask, now, wish)
         named = find_named(catalog, model)
         if named is None:
             return None
         endpoints = catalog.endpoints[named.model_id]
-        if not named.variants:
-            return self.plan_among(named.model_id, endpoints, ask, now, wish)
         plan = self.plan_among(named.model_id, endpoints, ask, now, with_variants(wish, named.variants))
         if adds := added(named.variants):
             for candidate in plan.candidates:
@@ -79,6 +80,8 @@ class Planner:
         """
         if wish.is_pooled:
             return self._plan_pool(catalog, models, ask, now, wish)
+        if len(models) == 1:
+            return self.plan(catalog, models[0], ask, now, wish)
         plans = [plan for model in models if (plan := self.plan(catalog, model, ask, now, wish)) is not None]
         return _one_after_another(plans) if plans else None
 

@@ -349,7 +349,8 @@ def final_error(models: Sequence[str], failed: Sequence[Failed]) -> ApiError:
         return ApiError(
             telling.outcome.status,
             telling.outcome.message,
-            error_type=_ERROR_TYPES.get(telling.outcome.status, telling.outcome.rule.error_type),
+            error_type=_ERROR_TYPES.get(telling.said.code)
+            or _ERROR_TYPES.get(telling.outcome.status, telling.outcome.rule.error_type),
             param=telling.said.param,
             metadata=metadata,
         )
@@ -374,7 +375,11 @@ def final_error(models: Sequence[str], failed: Sequence[Failed]) -> ApiError:
     )
 
 
-_ERROR_TYPES: Mapping[int, str] = {413: "payload_too_large", 422: "unprocessable"}
+_ERROR_TYPES: Mapping[int | str, str] = {
+    413: "payload_too_large",
+    422: "unprocessable",
+    "content_policy_violation": "content_policy_violation",
+}
 _AVAILABILITY: Mapping[int, str] = {404: "model_unavailable_upstream", 429: "capacity_exhausted"}
 _TOLD: Mapping[Verdict, str] = {
     Verdict.MISSING: "does not have this model",

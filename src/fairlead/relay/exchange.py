@@ -1,6 +1,7 @@
 """The story of one exchange: plan → attempts → delivery."""
 
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,7 @@ from fairlead.wire.tokens import TokenEstimates, text_bytes
 _NO_WAIT = contextlib.nullcontext()
 MOST_OUTPUT_TOKENS = 10_000_000
 """Of a reply of a model about which nothing is known, whatever the caller allows."""
+_MAY_BE_AUTO = re.compile(r"auto|free")
 CONSIDERED = 10
 """Candidates, and endpoints left out, that the ledger keeps of a request."""
 
@@ -112,7 +114,8 @@ class Relay:
         if plan.skipped or len(plan.candidates) > 1:
             record.considered = _considered(plan)
         asked = _first_of_each(plan.candidates, self._limits.max_attempts)
-        request = await fitted(request, asked, self.estimates, is_by_default=caller.manner.is_adapted)
+        if caller.manner.is_adapted or not request.is_plain:
+            request = await fitted(request, asked, self.estimates, is_by_default=caller.manner.is_adapted)
         record.request_bytes = text_bytes(request.raw)
         if caller.reserve is not None:
             await caller.reserve(self._worst_case(request, asked, record.request_bytes))
@@ -186,7 +189,7 @@ def plan_request(
     """
     catalog, models, router = routes.catalog, request.models, ""
     wish = request_wish(request, key)
-    if routes.auto is not None:
+    if routes.auto is not None and any(map(_MAY_BE_AUTO.search, models)):
 
         def outlook_of(features: Features) -> Outlook:
             ask = Ask(features.prompt_tokens, alpha=STREAM_ALPHA if request.is_stream else WHOLE_ALPHA)

@@ -1,5 +1,6 @@
 """What a request wants of those who may answer it: its own preferences over its key's."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from fairlead.wire.request import ChatRequest
 
 def request_wish(request: ChatRequest, key: ApiKey) -> Wish:
     """Return the wish of a request. Raises ApiError 400 for preferences that nobody can read."""
-    wish, given = ANYTHING, request.member("provider")
+    wish, given = ANYTHING, None if request.is_plain else request.member("provider")
     if given is not None and len(given) > MOST_BYTES:
         raise ApiError(400, f"'provider' is wrong: it is longer than {MOST_BYTES} bytes", param="provider")
     if given is not None or key.preferences:
@@ -26,17 +27,18 @@ def request_wish(request: ChatRequest, key: ApiKey) -> Wish:
             raise ApiError(400, f"'provider' is wrong: {error}", param="provider") from None
     if request.has("tools"):
         wish = with_needs(wish, TOOLS)
-    if request.has("plugins"):
+    if not request.is_plain and request.has("plugins"):
         wish = _with_plugins(wish, request.member("plugins") or b"")
-    if inputs := frozenset(kind for kind, mark in _INPUTS.items() if mark in request.raw):
-        wish = replace(wish, inputs=inputs)
+    if b'"image_url"' in request.raw or b'"input_audio"' in request.raw:
+        wish = replace(wish, inputs=frozenset(_INPUTS[found] for found in _PART.findall(request.raw)))
     return replace(wish, key=key) if key.allowed_models or key.allowed_providers else wish
 
 
 TOOLS = frozenset(("tools",))
 """An answer without them would be another one, so they are never left out."""
-_INPUTS: Mapping[str, bytes] = {"image": b'"image_url":', "audio": b'"input_audio":'}
-"""How a message with such a part is told, in any place: a model that is known not to take it is not asked."""
+_PART = re.compile(rb'"type"[ \t\r\n]*:[ \t\r\n]*"(image_url|input_audio)"')
+"""A part of a message that a model must be able to take; one that is known not to is not asked."""
+_INPUTS: Mapping[bytes, str] = {b"image_url": "image", b"input_audio": "audio"}
 
 
 class _Plugin(msgspec.Struct):

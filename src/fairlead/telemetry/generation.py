@@ -64,6 +64,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True):
     referer: str = ""
     title: str = ""
     categories: tuple[str, ...] = ()
+    preset: str = ""
+    """Slug of the preset that lay under the request."""
     session: str = ""
     user: str = ""
     user_agent: str = ""
@@ -119,6 +121,7 @@ def generation_of(record: ExchangeRecord) -> Generation:
         referer=app.referer,
         title=app.title,
         categories=app.categories,
+        preset=record.preset,
         session=record.session,
         user=record.user,
         user_agent=app.user_agent,

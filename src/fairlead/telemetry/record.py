@@ -97,5 +97,7 @@ class ExchangeRecord:
     is_noted: bool = False
     """Whether the store knows that it is under way."""
     app: AppAttribution | None = None
+    preset: str = ""
+    """Slug of the preset that lay under the request."""
     session: str = ""
     user: str = ""

@@ -76,7 +76,7 @@ _ROUTING_NAMES = RoutingFields.__struct_fields__
 class ChatRequest:
     """One chat completion request as it came in."""
 
-    __slots__ = ("_members", "fields", "model", "models", "raw")
+    __slots__ = ("_members", "fields", "is_plain", "model", "models", "raw")
 
     def __init__(
         self, raw: bytes, members: dict[str, msgspec.Raw], fields: RoutingFields, models: tuple[str, ...]
@@ -87,6 +87,8 @@ class ChatRequest:
         self.models = models
         """What may answer, in the order of preference: `model`, then `models`."""
         self._members = members
+        self.is_plain = ROUTING_MEMBERS.isdisjoint(members)
+        """Whether nothing in it is said to the gateway alone."""
 
     @classmethod
     def parse(cls, raw: bytes) -> "ChatRequest":
@@ -103,7 +105,8 @@ class ChatRequest:
         except (UnicodeDecodeError, RecursionError) as error:
             raise _unreadable(raw, error) from None
         models = _models(fields)
-        _check_limit(fields)
+        if fields.max_tokens is not None or fields.max_completion_tokens is not None:
+            _check_limit(fields)
         if "messages" not in members:
             hint = " ('input' belongs to the Responses API, which is not served)" if "input" in members else ""
             raise ApiError(400, f"'messages' is required: a list of chat messages{hint}", param="messages")
@@ -183,7 +186,8 @@ class ChatRequest:
         edits: dict[str, bytes | None] = {"model": model_json}
         for name in dropped.intersection(members):
             edits[name] = None
-        self._limit_by_name(edits, dialect.output_limit)
+        if self.max_output_tokens is not None:
+            self._limit_by_name(edits, dialect.output_limit)
         if not dialect.has_reasoning and "reasoning" in members:
             edits["reasoning"] = None
             if not self.has("reasoning_effort") and "reasoning_effort" not in dropped and (effort := self._effort()):
