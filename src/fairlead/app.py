@@ -45,6 +45,7 @@ from fairlead.edge.generations import generation_routes
 from fairlead.edge.inference import ChatCompletions
 from fairlead.edge.key import key_routes
 from fairlead.edge.limits import Limits
+from fairlead.edge.metrics import metrics_routes
 from fairlead.edge.models import model_routes
 from fairlead.edge.presets import preset_routes
 from fairlead.edge.protocol import guarded_protocol
@@ -201,6 +202,7 @@ class Worker:
         management, codes = ManagementDoor(door, self._keys), CodeStore(self._redis)
         routes = [
             *status_routes(self.drain, self._details),
+            *metrics_routes(self._ledger.alerts),
             *admin_routes(door, self._fleet, self._feed, self.drain),
             *explain_routes(
                 door,

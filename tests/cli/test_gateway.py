@@ -1,5 +1,6 @@
 import contextlib
 import json
+import re
 import socket
 import threading
 
@@ -19,7 +20,10 @@ def answering(*parts):
         def serve():
             connection, _ = listener.accept()
             with connection:
-                asked.append(connection.recv(65_536))
+                request = b""
+                while not is_whole(request) and (part := connection.recv(65_536)):
+                    request += part
+                asked.append(request)
                 for part in parts:
                     connection.sendall(part)
 
@@ -27,6 +31,12 @@ def answering(*parts):
         thread.start()
         yield listener.getsockname()[1], asked
         thread.join()
+
+
+def is_whole(request):
+    head, border, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
+    return bool(border) and len(body) >= int(length[1] if length else 0)
 
 
 def reply(status, body, *fields):

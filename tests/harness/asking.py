@@ -25,12 +25,12 @@ class Answer:
 
 @contextlib.asynccontextmanager
 async def asking(routes):
-    """Serve `routes`, all below /v1 or /admin; return a function that sends a request on a connection of its own.
+    """Serve `routes`, all below /v1, /admin or /metrics; return a function that asks on a connection of its own.
 
     What it is given as `body` is sent as JSON, unless it is bytes.
     """
     async with listening() as listener:
-        listener.app.v1 = listener.app.admin = App({}, routes, None)
+        listener.app.v1 = listener.app.admin = listener.app.metrics = App({}, routes, None)
 
         async def ask(method, path, body=None, *, key=None, fields=()):
             text = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -247,3 +247,17 @@ async def test_reasoning_is_told_unless_the_caller_does_not_want_it(wish, is_str
             answer = await ask(served, chat_body(stream=is_stream, **members), path=OPENROUTER)
             assert (b'"hm"' in answer.body) == is_told
             assert b'"so"' in answer.body
+
+
+async def test_a_caller_can_see_what_its_provider_was_sent():
+    body = json.loads(chat_body(stream=True, max_tokens=5, debug={"echo_upstream_body": True}))
+    async with gateway(Script(text="a b c")) as served:
+        answer = await ask(served, json.dumps(body, indent=2).encode(), path=OPENROUTER)
+        first, *_ = map(json.loads, events(answer.body)[:-1])
+        assert first["choices"] == []
+        assert first["debug"]["echo_upstream_body"] == json.loads(served.simulators[0].requests[0].body)
+        plain = await ask(served, chat_body(stream=True, debug={"echo_upstream_body": False}), path=OPENROUTER)
+        assert b'"debug"' not in plain.body
+        wrong = await ask(served, chat_body(stream=True, debug={"echo_upstream_body": 1}), path=OPENROUTER)
+        assert (wrong.status, wrong.json["error"]["param"]) == (400, "debug.echo_upstream_body")
+        assert len(served.simulators[0].requests) == 2

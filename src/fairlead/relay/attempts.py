@@ -60,6 +60,8 @@ class Won:
     attempt: Attempt
     record: AttemptRecord
     first_content_at: float
+    sent: bytes = b""
+    """What the provider was sent, where the caller wants to see it."""
 
 
 @dataclass(slots=True)
@@ -75,8 +77,8 @@ class Attempts:
     """The attempts of one request, in the order of its plan. `deadline` is `clock.monotonic` time."""
 
     __slots__ = (
-        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_records", "_renamed",
-        "_request",
+        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_records",
+        "_renamed", "_request", "_wants_echo",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +97,7 @@ class Attempts:
         self._board = board
         self._budget = budget
         self._request = request
+        self._wants_echo = request.wants_echo
         self._extra_head = extra_head
         self._deadline = deadline
         self._records = records
@@ -198,6 +201,8 @@ class Attempts:
         result: Won | Failed | None = None
         try:
             result = await self._ask(dispatch, head, body, attempt, record, left)
+            if isinstance(result, Won) and self._wants_echo:
+                result.sent = b"".join(body)
         finally:
             if not isinstance(result, Won):
                 result = Failed(endpoint, self._if_cancelled) if result is None else result

@@ -18,7 +18,7 @@ from fairlead.telemetry.record import ExchangeRecord
 from fairlead.upstream.dispatch import redacted
 from fairlead.wire.cost import CostSplicer, with_cost
 from fairlead.wire.encoding import decoded
-from fairlead.wire.openrouter_chunks import ChunkAdapter, error_end
+from fairlead.wire.openrouter_chunks import ChunkAdapter, echo, error_end
 from fairlead.wire.openrouter_reply import adapted_reply
 from fairlead.wire.openrouter_shape import Identity
 from fairlead.wire.router_metadata import Routing
@@ -134,6 +134,8 @@ class Delivery:
             self._tap.feed(self._content)
             downstream.write(self._sent, is_last=True)
         else:
+            if self._adapter is not None and self._won.sent:
+                downstream.write(echo(self._won.sent, self._identity()), is_last=False)
             reply, content = self._won.reply, self._content
             self._was_slow |= await pump(
                 reply, content, downstream, self._tap, self._deadline, self._splicer, self._adapter

@@ -56,6 +56,15 @@ class LedgerStore:
             for account, reply in zip(accounts, replies, strict=True)
         }
 
+    async def alerts(self) -> dict[tuple[str, str], int]:
+        """Return how often a part of a limit has been reached, by kind of window and part, in the whole fleet."""
+        found = cast(dict[bytes, bytes], await self._client.hgetall(f"{SLOT}alerts"))
+        counts = {}
+        for name, count in found.items():
+            window, _, part = name.decode().partition(" ")
+            counts[window, part] = int(count)
+        return counts
+
     async def generation(self, wanted: str, now: float) -> Generation | None:
         """Return the generation with this id, ours or the provider's; None if there is none, or none any more.
 

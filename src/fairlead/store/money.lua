@@ -299,6 +299,7 @@ for _, watch in ipairs(call.watch) do
         local worker, number = (redis.call('GET', told) or ''):match('^(.*) (%d+)$')
         if not worker or (worker == call.worker and tonumber(number) > call.heard) then
             redis.call('SET', told, call.worker .. ' ' .. int(call.number))
+            if not worker then redis.call('HINCRBY', P .. 'alerts', watch.name:match('^%S+ (%S+ %S+)'), 1) end
             if watch.field ~= 'total' then redis.call('EXPIRE', told, TOLD_S) end
             reached[#reached + 1] = watch.name
         end

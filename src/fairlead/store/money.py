@@ -13,6 +13,7 @@
     fl:1:{money}:recall           hash: account → when somebody was in want of what others had leased
     fl:1:{money}:rate:<account>   theoretical arrival time of the next unit, as microseconds
     fl:1:{money}:told:<window> <watch>   who was told of it, with which call
+    fl:1:{money}:alerts           hash: kind of window and part of the limit → how often somebody was told
 
 What has to be exact together is in one slot, and changes in one step: the ledger's entries add up to the counters
 whatever dies. A generation is charged once, by its id, however often it is told. Calls of a worker are numbered, so

@@ -262,6 +262,14 @@ class _Coded(msgspec.Struct):
 _CODED = msgspec.json.Decoder(_Coded)
 
 
+def echo(sent: bytes, identity: Identity) -> bytes:
+    """Return the event that tells a caller what its provider was sent (JSON): wire-api, section 4.4."""
+    return b'data: {%b,"choices":[],"debug":{"echo_upstream_body":%b}}\n\n' % (
+        identity.members("chat.completion.chunk"),
+        b" ".join(sent.split()) if b"\n" in sent or b"\r" in sent else sent,
+    )
+
+
 def error_end(fault: ApiError, identity: Identity, metadata: Metadata | None = None) -> bytes:
     """Return the event that ends a stream after its status has been promised.
 

@@ -58,6 +58,12 @@ class RoutingFields(msgspec.Struct):
     max_completion_tokens: int | None = None
 
 
+class Debug(msgspec.Struct):
+    """Wire-api, section 4.4."""
+
+    echo_upstream_body: bool | None = None
+
+
 class Reasoning(msgspec.Struct):
     """OpenRouter's way to ask for it: wire-api, section 3.5."""
 
@@ -212,6 +218,16 @@ class ChatRequest:
             if one in self._members:
                 edits[one] = None
         edits[name] = bytes(self._members[counts[0]])
+
+    @property
+    def wants_echo(self) -> bool:
+        """Whether the caller wants to see what its provider was sent. Raises ApiError 400 for what cannot be read."""
+        if self.is_plain or not self.has("debug"):
+            return False
+        try:
+            return msgspec.json.decode(self._members["debug"], type=Debug).echo_upstream_body is True
+        except msgspec.DecodeError as error:
+            raise _wrong_field(str(error).replace("`$", "`$.debug")) from None
 
     @property
     def hides_reasoning(self) -> bool:
