@@ -56,6 +56,13 @@ def test_of_an_unknown_model_anything_may_be_asked_that_its_provider_does_not_re
     assert "logprobs" in excluded(unknown, Wish(needs=frozenset(["tools", "logprobs"]))).reason
 
 
+@pytest.mark.parametrize("kind", ["image", "audio"])
+def test_a_price_by_the_piece_that_nobody_tells(kind):
+    seeing = Wish(limited=frozenset([kind]), inputs=frozenset([kind]))
+    assert excluded(endpoint("acme", price=(1, 2)), seeing).code == "max_price"
+    assert excluded(endpoint("acme", price=(1, 2)), Wish(limited=frozenset([kind]))) is None
+
+
 def test_whose_author_allows_distillation_nobody_knows():
     assert excluded(FITS, Wish(is_distillable=True)).code == "data_policy:training"
 

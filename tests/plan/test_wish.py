@@ -62,6 +62,9 @@ class TestMembers:
         assert (found.max_prompt, found.max_completion, found.max_request) == (500_000, 15_000_000, 1_000)
         assert found.has_price_limit
 
+    def test_prices_by_the_piece(self):
+        assert wish({"max_price": {"image": "0.01", "audio": 0}}).limited == {"image", "audio"}
+
     def test_a_number_is_about_the_median(self):
         assert wish({"preferred_max_latency": 2}).longest_wait_s == ((1.0, 2.0),)
         assert wish({"preferred_min_throughput": 80}).slowest_tokens_per_s == ((1.0, 80.0),)

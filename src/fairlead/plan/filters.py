@@ -69,6 +69,9 @@ def _too_dear(endpoint: Endpoint, wish: Wish) -> Exclusion | None:
     price = endpoint.price
     if wish.is_free and (price is None or not price.is_free):
         return Exclusion("it is not free", "max_price")
+    for kind in wish.limited & wish.inputs:
+        text = f"what it takes for one {kind} is not known, and 'provider.max_price.{kind}' is set"
+        return Exclusion(text, "max_price")
     if not wish.has_price_limit:
         return None
     if price is None:

@@ -54,6 +54,8 @@ class Wish:
     max_prompt: int | None = None
     max_completion: int | None = None
     max_request: int | None = None
+    limited: frozenset[str] = frozenset()
+    """Kinds of input (`image`, `audio`) that have a price limit by the piece, which no price list here tells."""
     slowest_tokens_per_s: Factors = ()
     longest_wait_s: Factors = ()
     is_free: bool = False
@@ -145,6 +147,7 @@ def _compiled(key_text: bytes, given: bytes) -> tuple[Wish, bool]:
         max_prompt=_micro_usd(limits.prompt),
         max_completion=_micro_usd(limits.completion),
         max_request=_micro_usd(limits.request),
+        limited=frozenset(kind for kind in ("image", "audio") if getattr(limits, kind) is not None),
         slowest_tokens_per_s=_factors(chosen.preferred_min_throughput, -1.0),
         longest_wait_s=_factors(chosen.preferred_max_latency, 1.0),
         options={
