@@ -24,7 +24,7 @@ def refused(wish, *, drained=False, key=ANYBODY):
         endpoints = tuple(Endpoint(Provider("one", "One", "http://x", weight=0), MODEL, "m", None) for _ in range(1))
     planner = Planner(HealthBoard(), random.Random(1))
     plan = planner.plan_among(MODEL.id, endpoints, lambda _: Ask(), 1.0, wish)
-    return no_endpoints(plan, [MODEL.id], key)
+    return no_endpoints(plan, [MODEL.id], key, wish)
 
 
 @pytest.mark.parametrize(

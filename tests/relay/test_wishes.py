@@ -89,11 +89,12 @@ class TestPreferences:
 
     async def test_nobody_fits(self):
         async with gateway(Script(), Script()) as served:
-            answer, _ = await self.asked(served, provider={"only": ["nobody"], "zdr": True})
+            answer, _ = await self.asked(served, provider={"only": ["nobody", "Another"], "zdr": True})
             error = json.loads(answer.body)["error"]
             assert (answer.status, error["code"], error["metadata"]["error_type"]) == (404, 404, "not_found")
             assert "Sim 0: 'provider.only' does not name it" in error["message"]
             assert error["metadata"]["available_providers"] == ["sim0", "sim1"]
+            assert error["metadata"]["requested_providers"] == ["another", "nobody"]
             availability = error["availability"]
             assert (availability["code"], availability["retryable"]) == ("constraint_filtered", False)
             assert availability["excluded_by"] == ["allowed_providers"]

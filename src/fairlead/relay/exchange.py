@@ -202,7 +202,7 @@ def plan_request(
     if plan is None:
         raise unknown_model(catalog, request.model)
     if not plan.candidates:
-        raise no_endpoints(plan, request.models, key)
+        raise no_endpoints(plan, request.models, key, wish)
     plan.router = router
     return plan
 

@@ -12,6 +12,7 @@ from fairlead.catalog.model import Catalog
 from fairlead.errors import ApiError
 from fairlead.plan.filters import NOT_THIS_MODEL, NOT_THIS_PROVIDER
 from fairlead.plan.plan import Plan, Skipped
+from fairlead.plan.wish import Wish
 
 _MOST_NAMED = 8
 """Endpoints in a message."""
@@ -32,7 +33,7 @@ def unknown_model(catalog: Catalog, model: str) -> ApiError:
     )
 
 
-def no_endpoints(plan: Plan, models: Sequence[str], key: ApiKey) -> ApiError:
+def no_endpoints(plan: Plan, models: Sequence[str], key: ApiKey, wish: Wish) -> ApiError:
     """Somebody serves the model, but nobody this request now."""
     skipped = plan.skipped
     reasons = {one.reason for one in skipped}
@@ -41,7 +42,7 @@ def no_endpoints(plan: Plan, models: Sequence[str], key: ApiKey) -> ApiError:
         return refuse_providers(key, plan.model_id) if is_provider else refuse_model(key, plan.model_id)
     unwanted = [one for one in skipped if one.code]
     if len(unwanted) == len(skipped) and unwanted:
-        return _filtered(plan.model_id, unwanted, models)
+        return _filtered(plan.model_id, unwanted, models, wish)
     able = [one for one in skipped if not one.code]
     why = ", ".join(f"{one.endpoint.provider.name}: {one.reason}" for one in able[:_MOST_NAMED])
     return ApiError(
@@ -55,7 +56,7 @@ def no_endpoints(plan: Plan, models: Sequence[str], key: ApiKey) -> ApiError:
     )
 
 
-def _filtered(model_id: str, unwanted: Sequence[Skipped], models: Sequence[str]) -> ApiError:
+def _filtered(model_id: str, unwanted: Sequence[Skipped], models: Sequence[str], wish: Wish) -> ApiError:
     codes = {one.code for one in unwanted}
     if all(one.reason == _NO_TOOLS for one in unwanted):
         text = f"No endpoints found that support tool use: {model_id} does not. Leave out 'tools', or name another."
@@ -69,6 +70,8 @@ def _filtered(model_id: str, unwanted: Sequence[Skipped], models: Sequence[str])
     metadata: dict[str, object] = {}
     if codes == {"allowed_providers"}:
         metadata["available_providers"] = sorted({one.endpoint.provider.slug for one in unwanted})
+        if requested := wish.only or wish.order:
+            metadata["requested_providers"] = sorted(requested)
     return ApiError(
         404,
         text,
