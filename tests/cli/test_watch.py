@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fairlead.cli.watch import ENTER, LEAVE
+from fairlead.cli.watch import ENTER, LEAVE, Watch
 from harness.command import COMMAND, clean_environ
 from harness.process import PATIENCE_S
 
@@ -126,6 +126,38 @@ def test_it_is_drawn_again_until_told_to_end_and_leaves_the_terminal_as_it_was(t
     assert top.shown.rstrip().endswith(LEAVE)
     assert "Traceback" not in shown
     assert played.keys == {f"Bearer {KEY}"}
+
+
+class Deaf:
+    """A gateway in whose answer an interrupt is lost, as in a finalizer that happens to run."""
+
+    url = "http://deaf"
+
+    def __init__(self, number):
+        self._number = number
+        self._looks = 0
+
+    def get_json(self, _):
+        self._looks += 1
+        assert self._looks < 5, "it goes on"
+        if self._looks == 2:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(self._number)
+        return view(row())
+
+    def events(self, _):
+        threading.Event().wait()  # nothing happens there
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_is_lost_on_the_way_ends_it_all_the_same(number, capsys):
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        Watch(Deaf(number), "/", "", 0.001, use_color=False).run()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert capsys.readouterr().out.endswith(LEAVE)
 
 
 def test_what_is_ejected_is_red_unless_colour_is_not_wanted(terminal):

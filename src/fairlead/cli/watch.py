@@ -32,15 +32,17 @@ class Watch:
         self._interval_s = interval_s
         self._use_color = use_color
         self._events = collections.deque[tuple[str, dict[str, Any]]](maxlen=EVENTS)
+        self._is_told_to_end = False
 
     def run(self) -> None:
         """Return at Ctrl-C or SIGTERM, the terminal as it was. What is wrong at the first look is raised."""
         view = self._look()
         threading.Thread(target=self._listen, name="events", daemon=True).start()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end)
         try:
             sys.stdout.write(ENTER)
-            while True:
+            while not self._is_told_to_end:
                 self._draw(view)
                 time.sleep(self._interval_s)
                 view = self._look_again(view)
@@ -49,6 +51,11 @@ class Watch:
         finally:
             sys.stdout.write(LEAVE)
             sys.stdout.flush()
+
+    def _end(self, *_: object) -> None:
+        """Interrupt whatever goes on. Where that is lost (in a finalizer), the next turn is the last."""
+        self._is_told_to_end = True
+        raise KeyboardInterrupt
 
     def _look(self) -> dict[str, Any]:
         return selected(self._gateway.get_json(self._path), self._model) | {"fault": ""}
