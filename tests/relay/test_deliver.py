@@ -36,6 +36,28 @@ async def test_a_stream_that_breaks_off_is_told_in_band(script):
         assert served.failures_in_row("sim0:acme/large") == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", OPENROUTER])
+async def test_an_error_of_the_providers_in_a_stream_counts_against_it(path):
+    """The caller has it as it came; it is not on record as a reply that went well."""
+    async with gateway(CUTS[2]) as served:
+        answer = await ask(served, chat_body(stream=True), path=path)
+        assert b"failed in the middle of its answer" in answer.body
+        [record] = served.records
+        assert (record.end, record.attempts[-1].verdict) == ("cut", Verdict.CUT)
+        assert "failed in the middle of its answer" in record.error
+        assert served.failures_in_row("sim0:acme/large") == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", OPENROUTER])
+async def test_what_happens_after_done_does_not_matter(path):
+    async with gateway(Script(truncate_length=9)) as served:
+        answer = await ask(served, chat_body(stream=True), path=path)
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+        assert b"error" not in answer.body
+        [record] = served.records
+        assert (record.end, record.attempts[-1].verdict) == ("ok", Verdict.OK)
+
+
 async def test_a_stream_cut_inside_an_event_ends_with_its_connection():
     """Half an event cannot be taken back; a client that was given an end to it would take it for a broken reply."""
     async with gateway(Script(text="a b c", cut_after=3, cut_inside="event")) as served:

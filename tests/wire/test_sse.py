@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fairlead.wire.sse import HELD_BYTES, HELD_FRAMES, first_error, is_only_frame
+from fairlead.wire.sse import HELD_BYTES, HELD_FRAMES, first_error, is_only_frame, last_error
 
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}\n\n'
 AZURE = b'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n'
@@ -89,3 +89,27 @@ def test_an_error_before_any_content(before):
 )
 def test_no_error_before_it(data):
     assert first_error(data) is None
+
+
+SAID_SO = b'{"choices":[{"delta":{},"finish_reason":"error"}]}'
+
+
+@pytest.mark.parametrize("error", [ERROR, SAID_SO], ids=["error", "finish reason"])
+@pytest.mark.parametrize("after", [b"", b"data: [DONE]\n\n", b'data: {"choices":[],"usage":{}}\n\ndata: [DONE]\n\n'])
+def test_an_error_after_content(error, after):
+    assert last_error(b'lf of one"}}]}\n\n' + chunk(content="a") + b"data: " + error + b"\n\n" + after) == error
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        chunk(content='"error"'),
+        b'data: {"error":null,"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n',
+        b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop","error":null}]}\n\n',
+        b'"error" ' * 1000,
+        b'data: {"x":"error"}\n\n',
+        b"",
+    ],
+)
+def test_no_error_after_it(data):
+    assert last_error(data) is None

@@ -308,7 +308,7 @@ def _failed(endpoint: Endpoint, reply: Reply, content: bytes) -> Failed | None:
         return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion"))
     if (told := first_error(content)) is None:
         return None
-    said = _read(endpoint, told)
+    said = said_by(endpoint, told)
     status = said.number if 400 <= said.number < 600 else 502
     return Failed(endpoint, judge_status(status, code=said.code, message=said.message), said)
 
@@ -321,7 +321,7 @@ async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
             raw = await _read_on(reply, b"", ERROR_BODY_BYTES)
     reply.abort()
     body = decoded(raw, reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
-    said = _read(endpoint, body)
+    said = said_by(endpoint, body)
     retry_after = reply.header(b"retry-after").decode("latin-1") or None
     outcome = judge_status(
         reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=clock.wall()
@@ -329,7 +329,8 @@ async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
     return Failed(endpoint, outcome, said)
 
 
-def _read(endpoint: Endpoint, body: bytes) -> ProviderError:
+def said_by(endpoint: Endpoint, body: bytes) -> ProviderError:
+    """Return what an error body says, without what nobody but the operator may read."""
     said, provider = read_provider_error(body), endpoint.provider
     return msgspec.structs.replace(said, message=redacted(said.message, provider), code=redacted(said.code, provider))
 

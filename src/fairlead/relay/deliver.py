@@ -7,8 +7,8 @@ from fairlead import clock
 from fairlead.catalog.pricing import Usage, bill_of
 from fairlead.errors import ApiError, ProtocolError, UpstreamError
 from fairlead.health.board import HealthBoard
-from fairlead.health.outcome import GONE, OK, Outcome, judge_error
-from fairlead.relay.attempts import Won
+from fairlead.health.outcome import GONE, OK, Outcome, Verdict, judge_error
+from fairlead.relay.attempts import Won, said_by
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.pump import caught_up, pump
@@ -22,6 +22,7 @@ from fairlead.wire.openrouter_chunks import ChunkAdapter, echo, error_end
 from fairlead.wire.openrouter_reply import adapted_reply
 from fairlead.wire.openrouter_shape import Identity
 from fairlead.wire.router_metadata import Routing
+from fairlead.wire.sse import last_error
 from fairlead.wire.tokens import TokenEstimates
 
 SHUTTING_DOWN = ApiError(503, "The gateway is shutting down; send the request again", error_type="server")
@@ -96,7 +97,15 @@ class Delivery:
         try:
             await self._pass_on()
             record.end, outcome = "ok", OK
+            if self._is_stream and not self._encoding and (told := last_error(self._tap.tail)) is not None:
+                said = said_by(self._won.dispatch.endpoint, told).message
+                outcome = Outcome(Verdict.CUT, 200, f"the provider ended the stream with an error: {said}")
+                record.end, record.error = "cut", outcome.message
         except UpstreamError as error:
+            if self._is_promised and self._is_done():
+                self._end_done()
+                record.end, outcome = "ok", OK
+                return
             outcome = judge_error(error, is_promised=self._is_promised)
             fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
             if not self._is_promised:
@@ -140,6 +149,14 @@ class Delivery:
             self._was_slow |= await pump(
                 reply, content, downstream, self._tap, self._deadline, self._splicer, self._adapter
             )
+
+    def _is_done(self) -> bool:
+        """Whether the stream has said that it is complete. How its connection ends does not matter then."""
+        return self._is_stream and not self._encoding and self._tap.tail.rstrip().endswith(b"data: [DONE]")
+
+    def _end_done(self) -> None:
+        editor = self._splicer or self._adapter
+        self._downstream.write(b"" if editor is None else editor.finish(), is_last=True)
 
     def _is_event_stream(self) -> bool:
         return not self._encoding and self._won.reply.header(b"content-type").startswith(EVENT_STREAM)

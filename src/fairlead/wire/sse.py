@@ -69,6 +69,21 @@ def first_error(data: bytes) -> bytes | None:
     return None
 
 
+def last_error(data: bytes) -> bytes | None:
+    """Return the JSON of an error event in the end of a stream: a provider that fails after content says so there.
+
+    In what a model writes quotes come with a backslash, so that most streams are not looked into.
+    """
+    if b'"error"' not in data:
+        return None
+    for event in reversed(_BORDER.split(data)):
+        told = _data(event)
+        chunk = _decoded(told)
+        if chunk is not None and (chunk.error != _NULL or any(one.finish_reason == "error" for one in chunk.choices)):
+            return told
+    return None
+
+
 def _data(event: bytes) -> bytes:
     return b"\n".join(line[5:] for line in _LINE.split(event) if line.startswith(b"data:")).strip()
 
