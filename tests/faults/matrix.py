@@ -17,6 +17,7 @@ class Fate(Enum):
     FAILOVER = "the next provider's answer; alone an error"
     REFUSED = "the refusal, also with others behind it: they would say the same"
     BROKEN = "the beginning, then an error in the stream"
+    TOLD = "the beginning, then the provider's own error as it came"
     TORN = "the beginning; then the connection breaks, since half an event cannot be taken back"
     WHOLE = "the answer"
 
@@ -95,7 +96,7 @@ CONTENT = [
     Fault("a web page with 200", {"html": True}, "protocol"),
     Fault("an empty reply with 200", {"empty": True}, "protocol"),
     Fault("an error event at once", {"error_in_stream": 0}, "transient", plain=Fate.WHOLE),
-    Fault("an error event in mid-stream", {"error_in_stream": 4}, "ok", stream=Fate.BROKEN, plain=Fate.WHOLE),
+    Fault("an error event in mid-stream", {"error_in_stream": 4}, "ok", stream=Fate.TOLD, plain=Fate.WHOLE),
     Fault(
         "an event that is not JSON",
         {"malformed_event": 3},

@@ -10,11 +10,12 @@ without (`tests/faults/test_matrix.py`). This page is made from the same lines (
 - *next*: the caller gets the next provider's answer and notices nothing; if there is no other, the error named last.
 - *refused*: the caller gets the refusal, since every provider would say the same.
 - *broken*: the caller gets the beginning, then an error with `finish_reason: "error"`, and no `[DONE]`.
+- *told*: the caller gets the beginning, then the provider's own error event as it came, without a finish reason.
 - *torn*: the caller gets the beginning, then the connection breaks: half an event cannot be taken back.
 - *whole*: the caller gets the answer.
 
-*On record* is the verdict on the attempt (`src/fairlead/health/outcome.py`), where the reply has not been broken or
-torn: that is `cut`.
+*On record* is the verdict on the attempt (`src/fairlead/health/outcome.py`), where the reply has not been broken, told
+or torn: that is `cut`.
 """
 _COLUMNS = "| fault | stream | no stream | on record | error if alone |"
 _PARTS = {
@@ -24,7 +25,14 @@ _PARTS = {
     "Replies that are wrong": CONTENT,
     "Refusals": STATUSES,
 }
-_WORDS = {Fate.FAILOVER: "next", Fate.REFUSED: "refused", Fate.BROKEN: "broken", Fate.TORN: "torn", Fate.WHOLE: "whole"}
+_WORDS = {
+    Fate.FAILOVER: "next",
+    Fate.REFUSED: "refused",
+    Fate.BROKEN: "broken",
+    Fate.TOLD: "told",
+    Fate.TORN: "torn",
+    Fate.WHOLE: "whole",
+}
 
 
 def page():

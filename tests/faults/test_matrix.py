@@ -91,13 +91,13 @@ def test_what_becomes_of_it(see, bad, good, number, fault, way):
         error = json.loads(seen.body)["error"]
         assert (seen.status, seen.verdicts, seen.log.get("cost_usd", 0)) == (fault.status, [fault.verdict], 0)
         assert (error["code"], error["metadata"]["error_type"]) == (fault.status, fault.error_type)
-    elif fate is Fate.BROKEN or fate is Fate.TORN:
+    elif fate in (Fate.BROKEN, Fate.TOLD, Fate.TORN):
         assert (seen.status, seen.verdicts, seen.log["end"]) == (200, ["cut"], "cut")
         assert seen.text
         assert BAD_TEXT.startswith(seen.text)
         assert (seen.is_torn, seen.is_done) == (fate is Fate.TORN, False)
         assert seen.is_torn or "error" in seen.events[-1]
-        assert "stop" not in seen.finish_reasons
+        assert seen.finish_reasons == ({"error"} if fate is Fate.BROKEN else set())
         assert seen.log["cost_usd"] > 0
     else:
         assert (seen.status, seen.verdicts, seen.log["end"]) == (200, ["ok"], "ok")
