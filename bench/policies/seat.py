@@ -26,7 +26,7 @@ from fairlead.health import outcome as judged
 from fairlead.health.board import GroupHealth, HealthBoard
 from fairlead.health.endpoint import EndpointHealth
 from fairlead.health.outcome import Verdict
-from fairlead.plan.pick import Candidate
+from fairlead.plan.candidate import Candidate
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import Ask
 from fairlead.plan.wish import ANYTHING, Wish

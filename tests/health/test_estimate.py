@@ -1,5 +1,5 @@
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 from hypothesis import given
@@ -45,8 +45,7 @@ class TestNothingKnown:
 
     def test_the_defaults_are_what_is_estimated_of_nothing(self):
         known = estimate(sums.zeros(), Prior())
-        known.risk_s, known.elasticity = 0.0, 0.0
-        known.in_flight_limit = known.waiting_limit = 2.0
+        known = replace(known, risk_s=0.0, elasticity=0.0, in_flight_limit=2.0, waiting_limit=2.0)
         assert astuple(known) == pytest.approx(astuple(Estimate()), rel=1e-3)
 
     def test_of_a_group_too(self):

@@ -3,7 +3,7 @@
 from fairlead.catalog.dialects import PLAIN
 from fairlead.catalog.model import Endpoint, Model, Price, Provider
 from fairlead.health.board import HealthBoard
-from fairlead.plan.pick import Candidate
+from fairlead.plan.candidate import Candidate
 
 
 def endpoint(slug, *, price=None, parameters=(), model="acme/large", dialect=PLAIN, **provider):

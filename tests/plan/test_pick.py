@@ -10,7 +10,8 @@ from fairlead.catalog.model import FREE, Endpoint, Model, Price, Provider
 from fairlead.health.board import GroupHealth
 from fairlead.health.endpoint import EndpointHealth
 from fairlead.health.estimate import Estimate
-from fairlead.plan.pick import Candidate, Looks, order, panic_order
+from fairlead.plan.candidate import Candidate
+from fairlead.plan.pick import Looks, order, panic_order
 from fairlead.plan.score import AFFINITY_TOKENS, CACHE_HIT, PREFILL_TOKENS_PER_S, Ask, Weights
 
 MODEL = Model("acme/large", "Acme: Large")

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.catalog.model import Endpoint, Model, Provider
 from fairlead.health.endpoint import Attempt, EndpointHealth
 from fairlead.health.estimate import Estimate
-from fairlead.plan.score import Ask, Crowd, Terms, Weights, expected_s, score
+from fairlead.plan.candidate import Candidate
+from fairlead.plan.score import Ask, Crowd, Weights, expected_s, score
 
 CALM = Crowd(echo=1.0, slack=2.0, waiting_slack=2.0)
 SURE = Weights(sigma=0.0)
@@ -24,8 +26,11 @@ def health(begun=0, sent=0, **known):
     return found
 
 
-def terms(found=None, seconds=0.5, *, price=1.0, weight=1.0, gamma=0.0, crowd=CALM, weights=SURE, seed=1):
-    return Terms(*score(found or health(), seconds, price, weight, gamma, crowd, weights, random.Random(seed)))
+def terms(found=None, seconds=0.5, *, price=1.0, weight=1.0, gamma=0.0, crowd=CALM, weights=SURE, rng=None):
+    endpoint = Endpoint(Provider("a", "A", "http://x", weight=weight), Model("acme/large", "Acme: Large"), "m", None)
+    one = Candidate(endpoint, found or health())
+    score([one], [seconds], [price], gamma, crowd, weights, rng or random.Random(1))
+    return one.terms
 
 
 def load(found, **given):
@@ -44,12 +49,14 @@ def test_streams_that_end_hide_nobody_who_waits():
 class TestExpected:
     def test_it_is_the_wait_the_generation_and_the_risk(self):
         known = health(first_token_s=0.4, token_s=0.02, risk_s=0.1)
-        assert expected_s(known, Ask(output_tokens=100, alpha=0.25)) == pytest.approx(0.4 + 0.25 * 100 * 0.02 + 0.1)
+        assert expected_s(known.estimate, Ask(output_tokens=100, alpha=0.25)) == pytest.approx(
+            0.4 + 0.25 * 100 * 0.02 + 0.1
+        )
 
     def test_a_caller_may_care_for_one_of_them_only(self):
         known = health(first_token_s=0.4, token_s=0.02)
-        assert expected_s(known, Ask(output_tokens=100, alpha=0.0)) == pytest.approx(0.4)
-        assert expected_s(known, Ask(output_tokens=100, alpha=1.0, first_token=0.1)) == pytest.approx(2.04)
+        assert expected_s(known.estimate, Ask(output_tokens=100, alpha=0.0)) == pytest.approx(0.4)
+        assert expected_s(known.estimate, Ask(output_tokens=100, alpha=1.0, first_token=0.1)) == pytest.approx(2.04)
 
 
 class TestTerms:
@@ -120,7 +127,7 @@ class TestDraw:
     def draws(self, weights, **known):
         rng = random.Random(3)
         found = health(**known)
-        return [Terms(*score(found, 0.5, 1.0, 1.0, 0.0, CALM, weights, rng)).draw for _ in range(ROUNDS)]
+        return [terms(found, weights=weights, rng=rng).draw for _ in range(ROUNDS)]
 
     def test_it_is_gumbel_of_a_width_that_theta_says(self):
         """Mean and deviation of -g/θ: -0.5772/θ and π/(√6·θ)."""
@@ -138,5 +145,5 @@ class TestDraw:
         assert pstdev(self.draws(Weights(theta=1e9), doubt=doubt)) == pytest.approx(0.25 * doubt, rel=0.05)
 
     def test_the_same_seed_draws_the_same(self):
-        assert terms(seed=4, weights=Weights()) == terms(seed=4, weights=Weights())
-        assert terms(seed=4, weights=Weights()) != terms(seed=5, weights=Weights())
+        one, same, other = (terms(rng=random.Random(seed), weights=Weights()) for seed in (4, 4, 5))
+        assert one == same != other

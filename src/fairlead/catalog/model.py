@@ -8,6 +8,7 @@
 Prices are integers: micro-USD per million units, which is the precision providers publish (0.0125 $/M = 12_500).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -113,6 +114,11 @@ class Provider:
     is_zdr: bool = False
     is_demo: bool = False
     timeouts: Timeouts = Timeouts()
+    ln_weight: float = field(init=False, repr=False)
+    """−inf where the weight is 0."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ln_weight", math.log(self.weight) if self.weight > 0.0 else -math.inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from fairlead.catalog.model import Endpoint
 from fairlead.health import sums
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.endpoint import Attempt, EndpointHealth
@@ -124,6 +125,11 @@ class HealthBoard:
             group.endpoints[endpoint_id] = health
             health.suppose(group.prior)
         return health
+
+    def of_each(self, endpoints: Iterable[Endpoint], now: float) -> list[EndpointHealth]:
+        """Return the state of each, as `of` does."""
+        known = self._endpoints
+        return [known.get(endpoint.id) or self.of(endpoint.id, now) for endpoint in endpoints]
 
     def group(self, name: str) -> GroupHealth:
         group = self._groups.get(name)

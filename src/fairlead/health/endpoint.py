@@ -257,6 +257,13 @@ class EndpointHealth:
         record = self.record
         return record is not None and record.state != State.HEALTHY and not self._may_probe(now)
 
+    def is_at_ease(self, now: float) -> bool:
+        """Whether it may be asked and bears any rate; if not, `is_out` and `has_allowance` tell what it is."""
+        record = self.record
+        if record is not None and (record.state != State.HEALTHY or record.cap_rate > 0.0):
+            return False
+        return now >= self.cool_until and (self.account is None or now >= self.account.cool_until)
+
     def lend(self, epoch: int, until: float) -> None:
         """Take a probe lease, which is to be used before `until`: the store may then give it to another."""
         self.probe_epoch, self.probe_until = epoch, until

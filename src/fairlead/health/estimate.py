@@ -5,7 +5,7 @@ Computed when the sums change (ten times a second under load), so that picking o
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fairlead.health import sums as ix
 from fairlead.health.breaker import deviance
@@ -64,6 +64,8 @@ class Estimate:
     """d ln(first token) / d ln(in flight): 0 for a provider that does not feel our load."""
     reference_load: float = 1.0
     """In flight + 1 for which `first_token_s` holds."""
+    feedback: float = field(init=False)
+    """−ln(1 − elasticity): what load feeds back to itself, since slower first tokens keep more in flight."""
     in_flight: float = 0.0
     in_flight_limit: float = 2.0
     """More than this is a ramp too steep."""
@@ -72,6 +74,9 @@ class Estimate:
     """More than this are waiting for first tokens only if there is a queue, or a stall."""
     attempt_rate: float = 0.0
     """Attempts per second."""
+
+    def __post_init__(self) -> None:
+        self.feedback = -math.log(1.0 - self.elasticity)
 
 
 def prior_of(all_sums: Iterable[Sequence[float]]) -> Prior:

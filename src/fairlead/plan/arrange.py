@@ -12,8 +12,8 @@ times and speeds have (log-normal, coefficient of variation 0.7).
 from collections.abc import Callable, Mapping, Sequence
 
 from fairlead.catalog.model import Price
+from fairlead.plan.candidate import Candidate
 from fairlead.plan.filters import rank
-from fairlead.plan.pick import Candidate
 from fairlead.plan.wish import Wish
 
 _PROMPT_SHARE = 3

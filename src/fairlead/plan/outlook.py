@@ -24,7 +24,7 @@ def board_outlook(catalog: Catalog, board: HealthBoard, ask: Ask, now: float) ->
             if health.is_out(now):
                 board.asked(model_id, now)
                 continue
-            seconds = expected_s(health, ask)
+            seconds = expected_s(health.estimate, ask)
             least_s = min(least_s, seconds) if least_s else seconds
             all_fail *= health.estimate.failure
         return least_s, 1.0 - all_fail

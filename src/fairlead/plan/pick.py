@@ -1,21 +1,19 @@
 """The order in which fit endpoints are asked: the best by score first, probes and overdue looks before them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from random import Random
 
-from fairlead.catalog.model import Endpoint
 from fairlead.health.board import GroupHealth
-from fairlead.health.endpoint import EndpointHealth
+from fairlead.plan.candidate import Candidate
 from fairlead.plan.score import (
     AFFINITY_TOKENS,
     CACHE_HIT,
     PREFILL_TOKENS_PER_S,
     Ask,
     Crowd,
-    Terms,
     Weights,
     expected_s,
     score,
@@ -24,24 +22,8 @@ from fairlead.plan.score import (
 _MIX = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 _SCORE = attrgetter("scored")
-
-
-@dataclass(slots=True)
-class Candidate:
-    """An endpoint that may be asked, and what is known of it."""
-
-    endpoint: Endpoint
-    health: EndpointHealth
-    scored: tuple[float, float, float, float, float, float] | None = None
-    note: str = ""
-    """Why it comes first, if not for its score: `probe`, `look`."""
-    adds: Mapping[str, bytes] | None = None
-    """Members (JSON) that its request gets unless the caller has said them: by a variant, by `provider.options`."""
-
-    @property
-    def terms(self) -> Terms | None:
-        """Of its score; None where there was nothing to choose."""
-        return None if self.scored is None else Terms(*self.scored)
+_UNKNOWN = -1.0
+"""Cost where nobody knows the price."""
 
 
 @dataclass(slots=True)
@@ -79,7 +61,7 @@ class Looks:
             if unused_s < self.min_s * fleet or health.in_flight:
                 continue
             known = health.estimate
-            hope_s = expected_s(health, ask) - ask.first_token * max(known.first_token_s - known.usual_s, 0.0)
+            hope_s = expected_s(known, ask) - ask.first_token * max(known.first_token_s - known.usual_s, 0.0)
             if unused_s >= fleet * min(self.max_s, self.min_s * (hope_s / best_s) ** 2):
                 self.tokens -= 1.0
                 return candidate
@@ -99,26 +81,17 @@ def order(
     looks.earn(now, group.fleet)
     if len(found) == 1:
         return found
-    crowd = _crowd(found, group)
-    prices = _prices(found, ask)
-    expected = [expected_s(candidate.health, ask) for candidate in found]
-    home, cold_s = None, 0.0
+    expected = [expected_s(candidate.health.estimate, ask) for candidate in found]
     if ask.session and ask.prompt_tokens >= AFFINITY_TOKENS:
         cold_s = ask.first_token * CACHE_HIT * ask.prompt_tokens / PREFILL_TOKENS_PER_S
         home = _home(found, expected, cold_s, ask.session)
-    best_s = math.inf
-    for candidate, seconds, price in zip(found, expected, prices, strict=True):
-        if candidate is not home:
-            seconds += cold_s
-        if seconds < best_s:
-            best_s = seconds
-        weight = candidate.endpoint.provider.weight
-        candidate.scored = score(candidate.health, seconds, price, weight, ask.gamma, crowd, weights, rng)
+        expected = [seconds if one is home else seconds + cold_s for one, seconds in zip(found, expected, strict=True)]
+    score(found, expected, _prices(found, ask), ask.gamma, _crowd(found, group), weights, rng)
     found.sort(key=_SCORE)
     for candidate in found:
         if candidate.health.probe_epoch:
             return _first(candidate, "probe", found)
-    if (due := looks.due(found[1:], ask, best_s, now, group.fleet)) is not None:
+    if (due := looks.due(found[1:], ask, min(expected), now, group.fleet)) is not None:
         return _first(due, "look", found)
     return found
 
@@ -138,7 +111,13 @@ def _crowd(found: Sequence[Candidate], group: GroupHealth) -> Crowd:
         waiting += known.waiting
         if health.started:
             has_started = True
-    return Crowd(3.0 if has_started and group.fleet > 1 else 1.0, max(2.0, 0.06 * in_flight), max(2.0, 0.05 * waiting))
+    in_flight *= 0.06
+    waiting *= 0.05
+    return Crowd(
+        3.0 if has_started and group.fleet > 1 else 1.0,
+        max(2.0, in_flight),
+        max(2.0, waiting),
+    )
 
 
 def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:
@@ -149,21 +128,18 @@ def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:
     """
     if not ask.gamma:
         return [1.0] * len(found)
-    costs: list[float | None] = []
-    dearest = 0.0
-    for candidate in found:
-        price = candidate.endpoint.price
-        if price is None:
-            costs.append(None)
-            continue
-        cost = price.prompt * ask.prompt_tokens + price.completion * ask.output_tokens + price.request * 1e6
-        costs.append(cost)
-        if cost > dearest:
-            dearest = cost
+    prompt_tokens, output_tokens = ask.prompt_tokens, ask.output_tokens
+    costs = [
+        _UNKNOWN
+        if (price := candidate.endpoint.price) is None
+        else price.prompt * prompt_tokens + price.completion * output_tokens + price.request * 1e6
+        for candidate in found
+    ]
+    dearest = max(costs)
     if dearest <= 0.0:
         return [1.0] * len(found)
     least = 0.01 * dearest
-    return [1.0 if cost is None else cost / dearest if cost > least else 0.01 for cost in costs]
+    return [cost / dearest if cost > least else 0.01 if cost >= 0.0 else 1.0 for cost in costs]
 
 
 def _home(found: Sequence[Candidate], expected: Sequence[float], cold_s: float, session: int) -> Candidate:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
 
-from fairlead.catalog.model import Catalog, Endpoint
+from fairlead.catalog.model import Catalog, Endpoint, Provider
 from fairlead.health.board import GroupHealth, HealthBoard
 from fairlead.health.endpoint import EndpointHealth
 from fairlead.plan.arrange import arranged
+from fairlead.plan.candidate import Candidate
 from fairlead.plan.filters import excluded
-from fairlead.plan.pick import Candidate, Looks, order, panic_order
+from fairlead.plan.pick import Looks, order, panic_order
 from fairlead.plan.score import Ask, Weights
 from fairlead.plan.variants import added, find_named
 from fairlead.plan.wish import ANYTHING, Wish, with_variants
@@ -128,10 +129,11 @@ class Planner:
         short: list[Candidate] = []
         unwell: list[Candidate] = []
         skipped: list[Skipped] = []
-        for endpoint in endpoints:
-            health = self.board.of(endpoint.id, now)
-            if (reason := self._closed(endpoint, health)) is not None:
+        for endpoint, health in zip(endpoints, self.board.of_each(endpoints, now), strict=True):
+            if (reason := self._closed(endpoint.provider, health)) is not None:
                 skipped.append(Skipped(endpoint, reason))
+            elif health.is_at_ease(now):
+                fit.append(Candidate(endpoint, health))
             elif health.is_out(now):
                 unwell.append(Candidate(endpoint, health))
                 skipped.append(Skipped(endpoint, health.why_not(now) or ""))
@@ -156,16 +158,14 @@ class Planner:
             looks = self.looks[group.name] = Looks()
         return order(fit, group, ask, looks, self.weights, now, self.rng)
 
-    def _closed(self, endpoint: Endpoint, health: EndpointHealth) -> str | None:
+    def _closed(self, provider: Provider, health: EndpointHealth) -> str | None:
         """Return why the operator's settings keep the endpoint from getting one more request, or None."""
-        provider = endpoint.provider
-        if provider.weight <= 0:
+        if provider.weight <= 0.0:
             return "weight 0: the operator has drained it"
-        if (limit := provider.max_concurrency) is None:
-            return None
+        limit, in_flight = provider.max_concurrency, health.in_flight
         # One at least, and else not more than its share, so that the workers together stay within it. The tiny part is
         # for 1/3 and its like.
-        if health.in_flight and health.in_flight + 1 > limit * self.worker_share + 1e-6:
+        if limit is not None and in_flight and in_flight + 1 > limit * self.worker_share + 1e-6:
             return f"at its limit of {limit} requests at once"
         return None
 

@@ -10,13 +10,14 @@ has it, 0 at the session's home. (Were it taken off there instead, a long prompt
 no load could be heavy enough to go elsewhere.) Derivations and sources: routing-reference, 2.1.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import log
 from random import Random
 from statistics import NormalDist
-from typing import NamedTuple
 
-from fairlead.health.endpoint import EndpointHealth
+from fairlead.health.estimate import Estimate
+from fairlead.plan.candidate import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,60 +69,9 @@ _NORMAL = [NormalDist().inv_cdf((i + 0.5) / _TABLE) for i in range(_TABLE)]
 _GUMBEL = [-log(-log((i + 0.5) / _TABLE)) for i in range(_TABLE)]
 
 
-class Terms(NamedTuple):
-    """The parts of one candidate's score, in the order of the formula; the sum is the score. For the explanation."""
-
-    score: float
-    seconds: float
-    """J, before logarithm."""
-    price: float
-    weight: float
-    load: float
-    draw: float
-
-
-def expected_s(health: EndpointHealth, ask: Ask) -> float:
+def expected_s(known: Estimate, ask: Ask) -> float:
     """Expected seconds until the useful end of the request, were nobody else to ask."""
-    known = health.estimate
     return ask.first_token * known.first_token_s + ask.alpha * ask.output_tokens * known.token_s + known.risk_s
-
-
-def score(
-    health: EndpointHealth,
-    seconds: float,
-    price: float,
-    weight: float,
-    gamma: float,
-    crowd: "Crowd",
-    weights: Weights,
-    rng: Random,
-) -> tuple[float, float, float, float, float, float]:
-    """Score a candidate, in one piece: this runs for every candidate of every request. Returns what makes its Terms.
-
-    `seconds` is J, `price` this request's in any unit, `weight` the operator's; all are > 0.
-    """
-    known = health.estimate
-    price_term = gamma * log(price) if gamma else 0.0
-    weight_term = -log(weight) / weights.theta if weight != 1.0 else 0.0
-
-    load = 0.0
-    in_flight = known.in_flight + (health.in_flight - health.sent_in_flight) * crowd.echo
-    elasticity = known.elasticity
-    if elasticity:
-        relative_load = (max(in_flight, 0.0) + 1.0) / known.reference_load
-        load = weights.marginal * elasticity * log(relative_load) - log(1.0 - elasticity)
-    if in_flight > known.in_flight_limit:
-        load += weights.ramp * log((in_flight + crowd.slack) / (known.in_flight_limit + crowd.slack))
-    waiting = known.waiting + (len(health.waiting) - health.sent_waiting) * crowd.echo
-    if waiting > known.waiting_limit:
-        load += weights.waiting * log((waiting + crowd.waiting_slack) / (known.waiting_limit + crowd.waiting_slack))
-
-    bits = rng.getrandbits(24)
-    draw = (
-        weights.sigma * known.doubt * _NORMAL[bits & 4095]
-        - (1.0 + 3.0 * elasticity) / weights.theta * _GUMBEL[bits >> 12]
-    )
-    return log(seconds) + price_term + weight_term + load + draw, seconds, price_term, weight_term, load, draw
 
 
 @dataclass(slots=True)
@@ -132,3 +82,41 @@ class Crowd:
     """One attempt of ours since the last snapshot stands for so many of the fleet (C3's concurrency compensation)."""
     slack: float
     waiting_slack: float
+
+
+def score(
+    found: Iterable[Candidate],
+    expected: Iterable[float],
+    prices: Iterable[float],
+    gamma: float,
+    crowd: Crowd,
+    weights: Weights,
+    rng: Random,
+) -> None:
+    """Score the candidates, all in one piece: this runs for every candidate of every request.
+
+    `expected` is J, `prices` this request's in any unit; all are > 0.
+    """
+    theta, sigma, marginal = weights.theta, weights.sigma, weights.marginal
+    echo, bits_of = crowd.echo, rng.getrandbits
+    for candidate, seconds, price in zip(found, expected, prices, strict=True):
+        health = candidate.health
+        known = health.estimate
+        price_term = gamma * log(price) if price != 1.0 else 0.0
+        weight_term = -candidate.endpoint.provider.ln_weight / theta
+
+        load, elasticity = 0.0, known.elasticity
+        in_flight = known.in_flight + (health.in_flight - health.sent_in_flight) * echo
+        if elasticity:
+            relative_load = (max(0.0, in_flight)) + 1.0
+            load = marginal * elasticity * log(relative_load / known.reference_load) + known.feedback
+        if in_flight > (limit := known.in_flight_limit):
+            load += weights.ramp * log((in_flight + crowd.slack) / (limit + crowd.slack))
+        waiting = known.waiting + (len(health.waiting) - health.sent_waiting) * echo
+        if waiting > (limit := known.waiting_limit):
+            load += weights.waiting * log((waiting + crowd.waiting_slack) / (limit + crowd.waiting_slack))
+
+        bits = bits_of(24)
+        draw = sigma * known.doubt * _NORMAL[bits & 4095] - (1.0 + 3.0 * elasticity) / theta * _GUMBEL[bits >> 12]
+        total = log(seconds) + price_term + weight_term + load + draw
+        candidate.scored = total, seconds, price_term, weight_term, load, draw

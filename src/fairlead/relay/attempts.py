@@ -20,7 +20,7 @@ from fairlead.health.board import HealthBoard
 from fairlead.health.endpoint import Attempt
 from fairlead.health.outcome import GONE, OUTRUN, RULES, Outcome, Verdict, judge_error, judge_status
 from fairlead.health.retry_budget import RetryBudget
-from fairlead.plan.pick import Candidate
+from fairlead.plan.candidate import Candidate
 from fairlead.plan.score import BYTES_PER_TOKEN
 from fairlead.relay.hedge import Hedging, Race
 from fairlead.relay.learned import RenamedLimits

@@ -12,8 +12,8 @@ from fairlead.catalog.model import Catalog
 from fairlead.health.board import GroupHealth
 from fairlead.health.retry_budget import RetryBudget
 from fairlead.plan.auto import AutoRouter, Outlook
+from fairlead.plan.candidate import Candidate
 from fairlead.plan.outlook import board_outlook
-from fairlead.plan.pick import Candidate
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
 from fairlead.relay.attempts import Attempts

@@ -15,7 +15,8 @@ from random import Random
 from fairlead.access.keys import ApiKey
 from fairlead.catalog.model import Endpoint
 from fairlead.errors import ApiError
-from fairlead.plan.pick import Candidate, Looks
+from fairlead.plan.candidate import Candidate
+from fairlead.plan.pick import Looks
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.wish import tag
 from fairlead.relay.exchange import Routes, plan_request

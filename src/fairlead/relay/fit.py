@@ -8,7 +8,7 @@ import asyncio
 import functools
 from collections.abc import Sequence
 
-from fairlead.plan.pick import Candidate
+from fairlead.plan.candidate import Candidate
 from fairlead.wire.middle_out import MOST_ANTHROPIC_MESSAGES, compress, is_wanted, wants_compression
 from fairlead.wire.request import ChatRequest
 from fairlead.wire.tokens import TokenEstimates
