@@ -9,7 +9,7 @@
         ├── StaleConnection    a kept connection had died; no byte of the request can have been acted on
         ├── UpstreamTimeout    `phase` says which limit ran out
         ├── ProtocolError      what came back is not HTTP, or breaks our limits
-        └── Truncated          the reply ended before its framing said so
+        └── Truncated          the reply ended before its framing, or it itself, said so
 
 Library errors are translated where the socket is read (`upstream/`), nowhere else.
 """
@@ -90,4 +90,4 @@ class ProtocolError(UpstreamError):
 
 
 class Truncated(UpstreamError):
-    """The connection closed before the reply was complete by its own framing."""
+    """The reply ended before it was complete, by its framing or by what a stream says of itself."""

@@ -106,6 +106,14 @@ CONTENT = [
         text="one two four five six seven eight",
     ),
     Fault("no [DONE]", {"missing_done": True}, "ok", stream=Fate.WHOLE, plain=Fate.WHOLE),
+    Fault("no finish reason", {"missing_finish": True}, "ok", stream=Fate.WHOLE, plain=Fate.WHOLE),
+    Fault(
+        "neither finish reason nor [DONE]",
+        {"missing_finish": True, "missing_done": True},
+        "ok",
+        stream=Fate.BROKEN,
+        plain=Fate.WHOLE,
+    ),
     Fault("compressed unasked", {"encoding": "gzip"}, "ok", stream=Fate.WHOLE, plain=Fate.WHOLE),
     Fault("a hundred 103s first", {"informational": 100}, "ok", stream=Fate.WHOLE, plain=Fate.WHOLE),
 ]

@@ -49,6 +49,41 @@ async def test_an_error_of_the_providers_in_a_stream_counts_against_it(path):
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", OPENROUTER])
+async def test_a_stream_that_ends_without_a_word_that_it_is_whole_is_not_taken_for_whole(path):
+    """Its framing is complete: to a client it would look like an answer that says nothing more."""
+    async with gateway(Script(missing_finish=True, missing_done=True)) as served:
+        answer = await ask(served, chat_body(stream=True), path=path)
+        said = [event for event in events(answer.body) if event != b"[DONE]"]
+        last = json.loads(said[-1])
+        assert last["choices"][0]["finish_reason"] == "error"
+        assert "without a finish reason or an end mark" in last["error"]["message"]
+        [record] = served.records
+        assert (record.end, record.attempts[-1].verdict) == ("cut", Verdict.CUT)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", OPENROUTER])
+@pytest.mark.parametrize("left_out", ["missing_finish", "missing_done"])
+async def test_one_of_both_is_word_enough(path, left_out):
+    async with gateway(Script(**{left_out: True})) as served:
+        answer = await ask(served, chat_body(stream=True), path=path)
+        assert b"error" not in answer.body
+        assert served.records[0].end == "ok"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", OPENROUTER])
+@pytest.mark.parametrize("done", [b"", b"data: [DONE]\n\n", b"data:[DONE]\n\n"])
+async def test_an_error_of_the_providers_is_its_last_word_however_the_connection_ends(path, done):
+    chunk = b'data: {"choices":[{"delta":{"content":"so"},"finish_reason":null}]}\n\n'
+    failed = b'data: {"error":{"message":"out of memory","code":500},"choices":[]}\n\n'
+    async with gateway(Script(body=chunk * 3 + failed + done, truncate_length=9)) as served:
+        answer = await ask(served, chat_body(stream=True), path=path)
+        assert answer.body.count(b'"error":') == 1
+        [record] = served.records
+        assert (record.end, record.attempts[-1].verdict) == ("cut", Verdict.CUT)
+        assert "out of memory" in record.error
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", OPENROUTER])
 async def test_what_happens_after_done_does_not_matter(path):
     async with gateway(Script(truncate_length=9)) as served:
         answer = await ask(served, chat_body(stream=True), path=path)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.wire.ending import finish_reason, reply_id
+from fairlead.wire.ending import finish_reason, is_done, is_whole, reply_id
 
 DONE = b"data: [DONE]\n\n"
 
@@ -95,3 +95,24 @@ class TestReplyId:
     def test_noise(self, noise):
         assert isinstance(reply_id(noise), str)
         assert isinstance(reply_id(b'data: {"id":"' + noise), str)
+
+
+class TestWhole:
+    @pytest.mark.parametrize("end", [DONE, b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data: [DONE]"])
+    def test_one_that_says_that_it_is_done(self, end):
+        assert is_done(chunk() + end)
+        assert is_whole(chunk() + end)
+
+    def test_one_that_says_why_it_has_stopped(self):
+        tail = chunk() + chunk("length", "") + event(choices=[], usage={"prompt_tokens": 1})
+        assert is_whole(tail)
+        assert not is_done(tail)
+
+    @given(st.text())
+    def test_not_one_that_only_speaks_of_it(self, text):
+        for said in (text, "data: [DONE]", '"finish_reason":"stop"', '{"finish_reason": "stop"}'):
+            assert not is_whole(chunk(content=said))
+
+    def test_not_one_that_says_nothing(self):
+        assert not is_whole(b"")
+        assert not is_whole(chunk())

@@ -18,6 +18,7 @@ from fairlead.telemetry.record import ExchangeRecord
 from fairlead.upstream.dispatch import redacted
 from fairlead.wire.cost import CostSplicer, with_cost
 from fairlead.wire.encoding import decoded
+from fairlead.wire.ending import is_done
 from fairlead.wire.openrouter_chunks import ChunkAdapter, echo, error_end
 from fairlead.wire.openrouter_reply import adapted_reply
 from fairlead.wire.openrouter_shape import Identity
@@ -40,8 +41,8 @@ class Delivery:
 
     __slots__ = (
         "_adapter", "_asked_at", "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding",
-        "_estimates", "_is_promised", "_is_stream", "_is_whole", "_limits", "_manner", "_record", "_routing", "_sent",
-        "_splicer", "_tap", "_usage", "_was_slow", "_won",
+        "_estimates", "_is_promised", "_is_readable", "_is_stream", "_is_whole", "_limits", "_manner", "_record",
+        "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow", "_won",
     )  # fmt: skip
 
     def __init__(
@@ -79,9 +80,10 @@ class Delivery:
         self._manner = manner
         self._routing = routing
         self._tap = record.tap = Tap()
-        is_readable = is_stream and not self._encoding
-        self._splicer = CostSplicer(self._bill_of) if is_readable and not manner.is_adapted else None
-        self._adapter = self._new_adapter() if is_readable and manner.is_adapted else None
+        self._is_readable = is_stream and not self._encoding
+        """It is a stream, and of what stands in it can be told."""
+        self._splicer = CostSplicer(self._bill_of) if self._is_readable and not manner.is_adapted else None
+        self._adapter = self._new_adapter() if self._is_readable and manner.is_adapted else None
         self._is_promised = False
         """The caller gets this reply: nobody else can be asked."""
         self._was_slow = False
@@ -96,15 +98,11 @@ class Delivery:
         outcome = GONE
         try:
             await self._pass_on()
-            record.end, outcome = "ok", OK
-            if self._is_stream and not self._encoding and (told := last_error(self._tap.tail)) is not None:
-                said = said_by(self._won.dispatch.endpoint, told).message
-                outcome = Outcome(Verdict.CUT, 200, f"the provider ended the stream with an error: {said}")
-                record.end, record.error = "cut", outcome.message
+            outcome = self._judged()
         except UpstreamError as error:
-            if self._is_promised and self._is_done():
-                self._end_done()
-                record.end, outcome = "ok", OK
+            if self._is_promised and self._has_ended():
+                self._end_whole()
+                outcome = self._judged()
                 return
             outcome = judge_error(error, is_promised=self._is_promised)
             fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
@@ -147,14 +145,36 @@ class Delivery:
                 downstream.write(echo(self._won.sent, self._identity()), is_last=False)
             reply, content = self._won.reply, self._content
             self._was_slow |= await pump(
-                reply, content, downstream, self._tap, self._deadline, self._splicer, self._adapter
+                reply,
+                content,
+                downstream,
+                self._tap,
+                self._deadline,
+                self._splicer,
+                self._adapter,
+                must_say_end=self._is_stream and self._is_event_stream(),
             )
 
-    def _is_done(self) -> bool:
-        """Whether the stream has said that it is complete. How its connection ends does not matter then."""
-        return self._is_stream and not self._encoding and self._tap.tail.rstrip().endswith(b"data: [DONE]")
+    def _judged(self) -> Outcome:
+        """Judge a reply that has been passed on to its end."""
+        record = self._record
+        told = self._told_error()
+        if told is None:
+            record.end = "ok"
+            return OK
+        said = said_by(self._won.dispatch.endpoint, told).message
+        outcome = Outcome(Verdict.CUT, 200, f"the provider ended the stream with an error: {said}")
+        record.end, record.error = "cut", outcome.message
+        return outcome
 
-    def _end_done(self) -> None:
+    def _told_error(self) -> bytes | None:
+        return last_error(self._tap.tail) if self._is_readable else None
+
+    def _has_ended(self) -> bool:
+        """Whether the stream has said so, or that it failed. How its connection ends does not matter then."""
+        return self._is_readable and (is_done(self._tap.tail) or self._told_error() is not None)
+
+    def _end_whole(self) -> None:
         editor = self._splicer or self._adapter
         self._downstream.write(b"" if editor is None else editor.finish(), is_last=True)
 

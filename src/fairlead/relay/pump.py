@@ -3,10 +3,12 @@
 import asyncio
 
 from fairlead import clock
+from fairlead.errors import Truncated
 from fairlead.relay.downstream import Downstream
 from fairlead.relay.tap import Tap
 from fairlead.upstream.reply import Reply
 from fairlead.wire.cost import CostSplicer
+from fairlead.wire.ending import is_whole
 from fairlead.wire.openrouter_chunks import ChunkAdapter
 
 
@@ -18,13 +20,17 @@ async def pump(
     deadline: float,
     splicer: CostSplicer | None = None,
     adapter: ChunkAdapter | None = None,
+    *,
+    must_say_end: bool = False,
 ) -> bool:
     """Pass on `content`, which has been read already, and then the rest of `reply`; return whether the caller was slow.
 
     `splicer` puts into a stream's usage what it costs; or `adapter` gives it another shape, and the tap reads what the
-    provider has sent. `take` is the per-chunk path, all of it: the event loop's
-    reading of the provider's socket ends in the writing to the caller's, without a task between them. While the caller
-    is slow nothing is read, so the provider is slowed down too. Raises UpstreamError when the reply breaks off, and
+    provider has sent. `take` is the per-chunk path, all of it: the event loop's reading of the provider's socket ends
+    in the writing to the caller's, without a task between them. While the caller is slow nothing is read, so the
+    provider is slowed down too.
+
+    Raises UpstreamError when the reply breaks off, or (if it `must_say_end`) ends without a word that it is whole; and
     TimeoutError when the caller is still slow at `deadline` (`clock.monotonic` time): the provider's connection has its
     own limit, which tells nobody who waits here.
     """
@@ -55,8 +61,12 @@ async def pump(
         content = splicer.feed(content) + splicer.finish()
     tap.feed(content)
     if adapter is not None:
-        content = adapter.feed(content) + adapter.finish()
-    downstream.write(content, is_last=True)
+        content = adapter.feed(content)
+    if must_say_end and not is_whole(tap.tail):
+        downstream.write(content, is_last=False)
+        # Not by its name: clients have been seen that look for `[DONE]` anywhere in a line.
+        raise Truncated("the stream ended without a finish reason or an end mark")
+    downstream.write(content if adapter is None else content + adapter.finish(), is_last=True)
     return was_slow
 
 

@@ -1,6 +1,6 @@
-"""What the end of a reply tells of it: why the model stopped, and what the provider calls the reply.
+"""What the end of a reply tells of it: that it is whole, why the model stopped, what the provider calls the reply.
 
-Both are looked for in bytes that may begin and break off anywhere. Quotes in a model's own text come with a backslash,
+All are looked for in bytes that may begin and break off anywhere. Quotes in a model's own text come with a backslash,
 so that it cannot pass for a member.
 """
 
@@ -13,11 +13,27 @@ _FINISH_REASON = re.compile(rb'"finish_reason"\s{0,8}:\s{0,8}"([^"\\]{1,64})"')
 _FIRST_MEMBER = re.compile(rb'\s{0,8}\{\s{0,8}"id"\s{0,8}:\s{0,8}"([^"\\]{1,256})"')
 
 
+_DONE = (b"data: [DONE]", b"data:[DONE]")
+
+
 class _Named(msgspec.Struct):
     id: str = ""
 
 
 _NAMED = msgspec.json.Decoder(_Named)
+
+
+def is_done(tail: bytes) -> bool:
+    """Whether a stream that ends like this has said that there is no more."""
+    return tail.rstrip().endswith(_DONE)
+
+
+def is_whole(tail: bytes) -> bool:
+    """Whether a stream that ends like this says that it is whole: by `[DONE]`, or by a finish reason.
+
+    Some providers leave out one of them. With neither nobody can tell it from one that was cut off.
+    """
+    return is_done(tail) or finish_reason(tail) != ""
 
 
 def finish_reason(tail: bytes) -> str:
