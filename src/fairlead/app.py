@@ -77,6 +77,7 @@ from fairlead.store.preset_ring import PresetRing
 from fairlead.store.presets import PresetStore
 from fairlead.store.redis import connect
 from fairlead.store.response_cache import ResponseStore
+from fairlead.store.sticky import PinStore, PinSync
 from fairlead.store.till import Hold, Till
 from fairlead.store.unsettled import Unsettled
 from fairlead.supervisor.worker import WorkerStart
@@ -169,6 +170,7 @@ class Worker:
             log,
         )
         self._planner = Planner(self._board, rng, 1 / settings.workers)
+        self._pin_sync = PinSync(self._planner.pins, PinStore(self._redis, worker))
         self._preset_store = PresetStore(self._redis)
         self._presets = PresetRing(self._preset_store, settings.default_preset or "")
         self._relay = Relay(
@@ -264,6 +266,7 @@ class Worker:
         self._tasks.start("health alone", self._health.judge())
         self._tasks.start("health changes", self._health.follow(self._redis))
         self._tasks.start("percentiles", self._percentile_sync.run())
+        self._tasks.start("sticky", self._pin_sync.run())
         self._till.adopt()
         self._tasks.start("money", self._till.run())
         if self._webhook is not None:
@@ -281,6 +284,7 @@ class Worker:
             await self._till.close()
             await self._health.flush()
             await self._percentile_sync.flush()
+            await self._pin_sync.flush()
             self._client.close()
             await self._redis.aclose()
             await self._cache_redis.aclose()

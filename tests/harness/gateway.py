@@ -67,6 +67,7 @@ class Gateway:
         keep_alive=None,
         models=None,
         key=(),
+        price=PRICE,
         **guard,
     ):
         self.simulators = simulators
@@ -83,7 +84,7 @@ class Gateway:
             ]
         models = models or {Model(id=MODEL, name="Acme: Large", context_length=8192): range(len(providers))}
         endpoints = {
-            model.id: tuple(Endpoint(providers[n], model, f"{model.id.partition('/')[2]}-v1", PRICE) for n in served)
+            model.id: tuple(Endpoint(providers[n], model, f"{model.id.partition('/')[2]}-v1", price) for n in served)
             for model, served in models.items()
         }
         catalog = Catalog(

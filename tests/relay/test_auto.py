@@ -21,9 +21,9 @@ def request_of(model="auto", text="hi", **members):
     return ChatRequest.parse(json.dumps(body).encode())
 
 
-def chosen(request, catalog=LADDER, key=ANYONE, wish=ANYTHING, session_id=b"", **policy):
+def chosen(request, catalog=LADDER, key=ANYONE, wish=ANYTHING, conversation=0, pinned="", **policy):
     auto = AutoRouter(catalog, AutoPolicy(**policy))
-    return choose_models(auto, catalog, request, wish, key, lambda features: all_well, session_id)
+    return choose_models(auto, catalog, request, wish, key, lambda features: all_well, conversation, pinned)
 
 
 def refusal(*args, **named):
@@ -114,16 +114,14 @@ def firsts(**members):
 def test_a_conversation_has_its_model():
     assert len(set(firsts())) > 4
     assert firsts() == firsts()
-    assert len(set(firsts(session_id="s"))) == 1
-    assert len(set(firsts(prompt_cache_key="s"))) == 1
-    assert len(set(firsts(session_id=None))) > 4
+    assert len({chosen(request_of(text=f"hello {n}"), NEAR, conversation=7).models[0] for n in range(40)}) == 1
+    assert len({chosen(request_of(text="hello"), NEAR, conversation=n).models[0] for n in range(1, 40)}) > 4
 
 
-def test_the_session_of_the_head_counts_unless_the_body_has_one():
-    def first(head, **members):
-        return chosen(request_of(**members), NEAR, session_id=head).models[0]
-
-    heads = [b"%d" % n for n in range(40)]
-    assert len({first(head) for head in heads}) > 4
-    assert len({first(head, prompt_cache_key="s") for head in heads}) > 4
-    assert len({first(head, session_id="s") for head in heads}) == 1
+def test_a_conversation_stays_with_the_model_that_has_its_prompt_in_the_cache_if_that_can_answer():
+    pinned = [chosen(request_of(text=f"hello {n}"), NEAR, pinned="c/near").models for n in range(40)]
+    assert {models[0] for models in pinned} == {"c/near"}
+    assert all(len(set(models)) == len(models) > 1 for models in pinned)
+    others = {chosen(request_of(text=f"hello {n}"), NEAR, pinned="gone/model").models[0] for n in range(40)}
+    assert len(others) > 4
+    assert "c/near" not in chosen(request_of(text="hello"), NEAR, pinned="c/near", models=("a/near",)).models

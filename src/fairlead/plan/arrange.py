@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fairlead.catalog.model import Price
 from fairlead.plan.candidate import Candidate
 from fairlead.plan.filters import rank
+from fairlead.plan.pick import STICKY
 from fairlead.plan.wish import Wish
 
 _PROMPT_SHARE = 3
@@ -30,7 +31,7 @@ def arranged(candidates: Sequence[Candidate], wish: Wish) -> Sequence[Candidate]
         candidates = sorted(candidates, key=lambda candidate: rank(candidate.endpoint, wish.order))
     elif not wish.has_fallbacks:
         # Not one that comes first to be probed, or looked at: nobody stands behind it.
-        candidates = [next((one for one in candidates if not one.note), candidates[0])] if candidates else candidates
+        candidates = ([one for one in candidates if one.note in ("", STICKY)] or candidates)[:1]
     if wish.adds or wish.options:
         for candidate in candidates:
             candidate.adds = {**wish.adds, **wish.options.get(candidate.endpoint.provider.slug, {})}

@@ -172,19 +172,29 @@ class AutoRouter:
         options: AutoOptions = NO_OPTIONS,
         outlook: Outlook = all_well,
         session: int = 0,
+        pinned: str = "",
     ) -> list[str]:
         """Return who is to answer, best first, at most MOST_MODELS; empty if nobody can, or may.
 
-        `session`: a number that the requests of a conversation share, 0 if there is none.
+        `session`: a number that the requests of a conversation share, 0 if there is none. `pinned`: the model whose
+        provider has the conversation's prompt in its cache, which comes first if it can answer this request as well.
         """
         weighed = self.weigh(features, wish, key, options, outlook)
         if not weighed:
             return []
         best = weighed[0]
+        if pinned and self._can_stay(pinned, features, wish, key, options, outlook):
+            return [pinned, *_fallbacks(pinned, weighed)]
         if session:
             near = [one for one in weighed if one.score <= best.score + NEXT_TO_BEST]
             best = max(near, key=lambda one: _affinity(session, one.model_id))
         return [best.model_id, *_fallbacks(best.model_id, weighed)]
+
+    def _can_stay(
+        self, pinned: str, features: Features, wish: Wish, key: ApiKey, options: AutoOptions, outlook: Outlook
+    ) -> bool:
+        is_fit = any(row.entry.model_id == pinned for row in self._fit(features, wish, key, options))
+        return is_fit and outlook(pinned)[1] > 0.0
 
     def weigh(
         self,

@@ -28,7 +28,7 @@ class Candidate:
     health: EndpointHealth
     scored: tuple[float, float, float, float, float, float] | None = None
     note: str = ""
-    """Why it comes first, if not for its score: `probe`, `look`."""
+    """Why it comes first, if not for its score: `probe`, `look`, `sticky`."""
     adds: Mapping[str, bytes] | None = None
     """Members (JSON) that its request gets unless the caller has said them: by a variant, by `provider.options`."""
 

@@ -19,6 +19,9 @@ from fairlead.plan.score import (
     score,
 )
 
+STICKY = "sticky"
+"""Note of a candidate that comes first since its conversation stays with it."""
+
 _MIX = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 _SCORE = attrgetter("scored")
@@ -88,6 +91,10 @@ def order(
         expected = [seconds if one is home else seconds + cold_s for one, seconds in zip(found, expected, strict=True)]
     score(found, expected, _prices(found, ask), ask.gamma, _crowd(found, group), weights, rng)
     found.sort(key=_SCORE)
+    if ask.pinned:
+        for candidate in found:
+            if candidate.health.id == ask.pinned:
+                return _first(candidate, STICKY, found)
     for candidate in found:
         if candidate.health.probe_epoch:
             return _first(candidate, "probe", found)

@@ -13,6 +13,7 @@ from fairlead.plan.candidate import Candidate
 from fairlead.plan.filters import excluded
 from fairlead.plan.pick import Looks, order, panic_order
 from fairlead.plan.score import Ask, Weights
+from fairlead.plan.sticky import Pins
 from fairlead.plan.variants import added, find_named
 from fairlead.plan.wish import ANYTHING, Wish, with_variants
 
@@ -44,6 +45,10 @@ class Plan:
     is_panic: bool = False
     router: str = ""
     """Who chose the model, if the caller did not: `openrouter/auto`."""
+    conversation: int = 0
+    """Key of the pins of its conversation; 0 where it does not stay anywhere."""
+    is_session: bool = False
+    """The caller has said that it is one."""
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Planner:
     rng: Random
     worker_share: float = 1.0
     weights: Weights = field(default_factory=Weights)
+    pins: Pins = field(default_factory=Pins)
     looks: dict[str, Looks] = field(default_factory=dict)
     """By group."""
 

@@ -49,6 +49,8 @@ class Ask:
     first_token: float = 1.0
     session: int = 0
     """Hash of what its prompt has in common with others, 0 when there is nothing to be gained from that."""
+    pinned: str = ""
+    """Id of the endpoint that its conversation stays with; empty if there is none."""
 
 
 STREAM_ALPHA = 0.25

@@ -1,6 +1,5 @@
 """From a request for `auto` to the models that are to answer it, or to the reason why none is."""
 
-import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,12 +31,14 @@ def choose_models(
     wish: Wish,
     key: ApiKey,
     outlook_of: OutlookOf,
-    session_id: bytes = b"",
+    conversation: int = 0,
+    pinned: str = "",
 ) -> AutoChoice | None:
     """Return what `auto` among the models of a request stands for; None when none of them means it.
 
-    `session_id` is that of the request's head, which counts if the body has none. Raises ApiError 400 where `auto` is
-    off or its options are wrong, 404 when no model fits and no other is named.
+    `conversation` is the number of the one that the request belongs to, `pinned` the model that it stays with, if that
+    can still answer. Raises ApiError 400 where `auto` is off or its options are wrong, 404 when no model fits and no
+    other is named.
     """
     names = [auto_name(catalog, model) for model in request.models]
     if not any(names):
@@ -49,7 +50,6 @@ def choose_models(
     except ValueError as error:
         raise ApiError(400, f"'plugins' is wrong: {error}", param="plugins") from None
     features = features_of(request.member, auto.keywords)
-    session = _session(request, session_id) or features.conversation
     outlook = outlook_of(features)
     models: list[str] = []
     for model, name in zip(request.models, names, strict=True):
@@ -57,18 +57,12 @@ def choose_models(
             models.append(model)
             continue
         wanted = with_variants(wish, name.variants)
-        chosen = auto.choose(features, wanted, key, options, outlook, session)
+        chosen = auto.choose(features, wanted, key, options, outlook, conversation or features.conversation, pinned)
         models += [f"{model_id}{name.suffix}" for model_id in chosen]
     if not models:
         raise _no_match(request, auto, features, key, options)
     router = next(name.router for name in names if name is not None)
     return AutoChoice(tuple(dict.fromkeys(models)), router)
-
-
-def _session(request: ChatRequest, session_id: bytes) -> int:
-    """As wire-api, section 7.6, has it: `session_id`, else the header, else `prompt_cache_key`."""
-    named = request.member("session_id") or session_id or request.member("prompt_cache_key")
-    return (zlib.crc32(named) or 1) if named and named != b"null" else 0
 
 
 def _not_enabled() -> ApiError:

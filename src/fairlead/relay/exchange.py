@@ -16,6 +16,7 @@ from fairlead.plan.candidate import Candidate
 from fairlead.plan.outlook import board_outlook
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
+from fairlead.plan.sticky import key_of
 from fairlead.relay.attempts import Attempts
 from fairlead.relay.auto import choose_models
 from fairlead.relay.deliver import Delivery
@@ -26,10 +27,12 @@ from fairlead.relay.keepalive import KeepAlive, Wait
 from fairlead.relay.learned import LearnedLimits, RenamedLimits
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.refuse import no_endpoints, unknown_model
+from fairlead.relay.stick import Stay
 from fairlead.relay.wishes import request_wish
 from fairlead.telemetry.record import Considered, ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.dispatch import Dispatch
+from fairlead.wire.conversation import NO_CONVERSATION, conversation_of
 from fairlead.wire.features import Features
 from fairlead.wire.request import ChatRequest
 from fairlead.wire.router_metadata import Routing
@@ -140,29 +143,34 @@ class Relay:
         asked_at, wait = clock.monotonic(), None
         if request.is_stream and self._keep_alive is not None and caller.manner.has_comments:
             wait = Wait(self._keep_alive, downstream, record, caller.manner, caller.limits, caller.routing, asked_at)
-        with wait or _NO_WAIT:
-            won = await attempts.win(candidates)
-            record.first_content_at = won.first_content_at
-            record.model = won.dispatch.endpoint.model.id
-            record.provider = won.dispatch.endpoint.provider.slug
-            record.endpoint_id = won.dispatch.endpoint.id
-            record.is_free = (price := won.dispatch.endpoint.price) is not None and price.is_free
-            if wait is not None:
-                wait.reply = won.reply
-            delivery = Delivery(
-                won,
-                downstream,
-                record,
-                self._board,
-                self.estimates,
-                caller.limits() if caller.limits is not None else [],
-                is_stream=request.is_stream,
-                deadline=deadline,
-                asked_at=asked_at,
-                manner=_manner(caller, request),
-                routing=caller.routing,
-            )
-            await delivery.run()
+        stay = record.stay = Stay(self._planner.pins, plan, asked) if plan.conversation else None
+        try:
+            with wait or _NO_WAIT:
+                won = await attempts.win(candidates)
+                record.first_content_at = won.first_content_at
+                record.model = won.dispatch.endpoint.model.id
+                record.provider = won.dispatch.endpoint.provider.slug
+                record.endpoint_id = won.dispatch.endpoint.id
+                record.is_free = (price := won.dispatch.endpoint.price) is not None and price.is_free
+                if wait is not None:
+                    wait.reply = won.reply
+                delivery = Delivery(
+                    won,
+                    downstream,
+                    record,
+                    self._board,
+                    self.estimates,
+                    caller.limits() if caller.limits is not None else [],
+                    is_stream=request.is_stream,
+                    deadline=deadline,
+                    asked_at=asked_at,
+                    manner=_manner(caller, request),
+                    routing=caller.routing,
+                )
+                await delivery.run()
+        finally:
+            if stay is not None:
+                stay.ended(record)
 
     def _worst_case(self, request: ChatRequest, asked: Sequence[Candidate], request_bytes: int) -> WorstCase:
         """Return what the request may take at most, whichever of the candidates answers."""
@@ -185,25 +193,35 @@ def plan_request(
 ) -> Plan:
     """Return the plan of a request, with one candidate at least. Raises ApiError 400, 404 and 503.
 
-    `session` is what the caller calls the conversation, "" if nothing.
+    `session` is what the caller calls the conversation, in the body or head, "" if nothing.
     """
     catalog, models, router = routes.catalog, request.models, ""
-    wish = request_wish(request, key)
-    if routes.auto is not None and any(map(_MAY_BE_AUTO.search, models)):
+    wish, pins = request_wish(request, key), planner.pins
+    is_auto = routes.auto is not None and any(map(_MAY_BE_AUTO.search, models))
+    talk, pin_key = NO_CONVERSATION, 0
+    if is_auto or session or request.has("prompt_cache_key") or len(request.raw) >= AFFINITY_TOKENS * BYTES_PER_TOKEN:
+        talk = conversation_of(request.member, session.encode())
+        pin_key = 0 if wish.order else key_of(key, talk.number)
+    if routes.auto is not None and is_auto:
 
         def outlook_of(features: Features) -> Outlook:
             ask = Ask(features.prompt_tokens, alpha=STREAM_ALPHA if request.is_stream else WHOLE_ALPHA)
             return board_outlook(catalog, planner.board, ask, now)
 
-        choice = choose_models(routes.auto, catalog, request, wish, key, outlook_of, session.encode())
+        pinned = pins.find_model(pin_key, now) if pin_key else ""
+        choice = choose_models(routes.auto, catalog, request, wish, key, outlook_of, talk.number, pinned)
         if choice is not None:
             models, router = choice
-    plan = planner.plan_all(catalog, models, lambda group: _ask(request, group, session), now, wish)
+
+    def ask_of(group: GroupHealth) -> Ask:
+        return _ask(request, group, talk.number, pins.find(pin_key, group.name, now) if pin_key else "")
+
+    plan = planner.plan_all(catalog, models, ask_of, now, wish)
     if plan is None:
         raise unknown_model(catalog, request.model)
     if not plan.candidates:
         raise no_endpoints(plan, request.models, key, wish)
-    plan.router = router
+    plan.router, plan.conversation, plan.is_session = router, pin_key, talk.is_session
     return plan
 
 
@@ -238,7 +256,7 @@ def _considered(plan: Plan) -> list[Considered]:
     return found
 
 
-def _ask(request: ChatRequest, group: GroupHealth, session: str) -> Ask:
+def _ask(request: ChatRequest, group: GroupHealth, conversation: int, pinned: str) -> Ask:
     """Return what of the request matters for the choice of its endpoint."""
     output_tokens, prompt_tokens = group.out_tokens, len(request.raw) / BYTES_PER_TOKEN
     if request.max_output_tokens is not None:
@@ -247,5 +265,6 @@ def _ask(request: ChatRequest, group: GroupHealth, session: str) -> Ask:
         prompt_tokens,
         output_tokens,
         alpha=STREAM_ALPHA if request.is_stream else WHOLE_ALPHA,
-        session=request.session(session) if prompt_tokens >= AFFINITY_TOKENS else 0,
+        session=conversation if prompt_tokens >= AFFINITY_TOKENS else 0,
+        pinned=pinned,
     )

@@ -38,14 +38,15 @@ def explained(planner: Planner, routes: Routes, request: ChatRequest, key: ApiKe
     """Return the plan of `request` at `now` (monotonic seconds), as JSON has it; `error` if it cannot be served."""
     dry = copy.copy(planner)
     dry.looks, dry.rng = _NoLooks(), Random(0)
+    session = request.named("session_id")
     told: dict[str, object] = {"requested": list(request.models), "stream": request.is_stream}
     try:
-        plan = plan_request(dry, routes, request, key, now)
+        plan = plan_request(dry, routes, request, key, now, session)
     except ApiError as refusal:
         return {**told, "model": None, "candidates": [], "skipped": [], "error": error_object(refusal)}
     firsts = Counter[str]()
     for _ in range(DRAWS):
-        drawn = plan_request(dry, routes, request, key, now).candidates
+        drawn = plan_request(dry, routes, request, key, now, session).candidates
         firsts.update(one.endpoint.id for one in drawn[:1])
     return {
         **told,

@@ -16,6 +16,7 @@ from fairlead.catalog.model import Endpoint
 from fairlead.catalog.pricing import Usage, cost_of
 from fairlead.health.board import HealthBoard
 from fairlead.health.endpoint import Attempt
+from fairlead.relay.stick import Stay
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.encoding import decoded
 from fairlead.wire.ending import finish_reason, reply_id
@@ -66,6 +67,8 @@ def settle(record: ExchangeRecord, board: HealthBoard, estimates: TokenEstimates
     record.cost_usd_nanos = cost_of(endpoint.price, usage)
     if usage.completion_tokens == 0 and record.finish_reason in ("", "error"):
         record.cost_usd_nanos = 0
+    if isinstance(record.stay, Stay):
+        record.stay.settled(record)
     if unsettled.attempt is not None:
         estimates.observe(endpoint.id, usage, record.request_bytes, record.reply_bytes, is_stream=record.is_stream)
         board.replied(unsettled.attempt, unsettled.ended_at, record.first_content_at, usage.completion_tokens)

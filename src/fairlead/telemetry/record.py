@@ -90,6 +90,8 @@ class ExchangeRecord:
     reply_bytes: int = 0
     unsettled: object = None
     """What `relay.settle` needs to find usage and cost; None when that is done, or there is nothing to find."""
+    stay: object = None
+    """What `relay.stick` needs to let the conversation stay where it is."""
     tap: HasSize | None = None
     """Follows the reply."""
     hold: object = None

@@ -9,19 +9,16 @@ nothing but a whole string. And escapes of text are known beforehand, so a word 
 """
 
 import re
-import zlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from fairlead.wire.conversation import MOST_TRIES, MemberOf, number_of, opening, text_end
 from fairlead.wire.keywords import ABOUT_CODE, NO_KEYWORDS, REASONING, Keywords, Text
 from fairlead.wire.tokens import text_bytes
-
-MemberOf = Callable[[str], bytes | None]
-"""Returns a member of the body as it was sent (JSON), None if there is none: `ChatRequest.member`."""
 
 PROMPT_END_BYTES = 1_024
 """Of either end of the last message: what is wanted stands before or behind what it is wanted of."""
@@ -74,7 +71,7 @@ def features_of(member: MemberOf, keywords: Keywords = NO_KEYWORDS) -> Features:
     messages = member("messages") or b"[]"
     tools = member("tools") or b""
     begin, end = _last(messages)
-    first, first_end = _opening(messages)
+    first, first_end = opening(messages)
     said = messages[begin:end]
     prompt = _ends(said)
     if first_end <= begin:
@@ -95,70 +92,30 @@ def features_of(member: MemberOf, keywords: Keywords = NO_KEYWORDS) -> Features:
         needs=_needs(tools, member("response_format") or b""),
         effort=_effort(member("reasoning_effort") or member("reasoning") or b""),
         hits=keywords.found(text) if keywords.words else (),
-        conversation=_number(messages, first, first_end),
+        conversation=number_of(messages, first, first_end),
     )
 
 
 # -- where things stand --------------------------------------------------------------------------------------------
 
-_ROLE: Final = re.compile(rb'"role"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}"(\w{1,16})"')
 _ROLE_BEFORE: Final = re.compile(rb'"role"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}\Z')
 _MORE: Final = re.compile(rb"[ \t\r\n]{0,8},")
-_CONTENT: Final = re.compile(
-    rb'(?s)[ \t\r\n]{0,8},[ \t\r\n]{0,8}"content"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}"(?:[^"\\]++|\\.)*+"'
-)
-_MOST_TRIES = 16
-_IDENTITY_BYTES = 4_096
-"""Of either part of a conversation's beginning; more would tell no more."""
 
 
 def _last(messages: bytes) -> tuple[int, int]:
     """Return where the user's last message begins and ends, roughly: from its role on, or, where the role stands last,
     from the one before up to it. All of them if there is none."""
     end = len(messages)
-    for _ in range(_MOST_TRIES):
+    for _ in range(MOST_TRIES):
         at = messages.rfind(b'"user"', 0, end)
         if at < 0:
             break
         if _ROLE_BEFORE.search(messages, max(0, at - 24), at):
             if _MORE.match(messages, at + 6):
-                return at + 6, _end(messages, at + 6, len(messages))
+                return at + 6, text_end(messages, at + 6, len(messages))
             return max(messages.rfind(b'"role"', 0, messages.rfind(b'"role"', 0, at)), 0), at
         end = at
     return 0, len(messages)
-
-
-def _end(messages: bytes, at: int, most: int) -> int:
-    """Return where a message ends whose role ends at `at`: with its text, or about where the next begins."""
-    following = messages.find(b'"role"', at)
-    if following < 0:
-        return len(messages)
-    # SDKs write what they have received with the role last: the next role may stand behind another message's text.
-    text = _CONTENT.match(messages, at, min(following, most))
-    return text.end() if text else min(following, most)
-
-
-def _opening(messages: bytes) -> tuple[int, int]:
-    """Return where the first message begins that is not the system's, and where it ends."""
-    at = messages.find(b'"role"')
-    is_role_first = at >= 0 and not messages[: min(at, 64)].strip(b"[{ \t\r\n")
-    begin = 0
-    for _ in range(_MOST_TRIES):
-        role = _ROLE.match(messages, at) if at >= 0 else None
-        if role is None:
-            break
-        if is_role_first:
-            begin = at
-        if role[1] not in (b"system", b"developer"):
-            return begin, _end(messages, role.end(), begin + _IDENTITY_BYTES) if is_role_first else role.end()
-        begin, at = role.end(), messages.find(b'"role"', role.end())
-    return 0, len(messages)
-
-
-def _number(messages: bytes, begin: int, end: int) -> int:
-    """Of the instructions and of what is said first, which stay as they are as long as a conversation goes on."""
-    said = messages[begin : min(end, begin + _IDENTITY_BYTES)].rstrip(b'[]{}," \t\r\n')
-    return zlib.crc32(said, zlib.crc32(messages[: min(begin, _IDENTITY_BYTES)])) or 1
 
 
 def _ends(said: bytes) -> bytes:

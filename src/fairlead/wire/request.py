@@ -7,7 +7,6 @@ big integers, key order, white space and escapes arrive upstream as they were se
 
 import codecs
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -16,9 +15,6 @@ from fairlead.catalog.dialects import PLAIN, Dialect
 from fairlead.errors import ApiError
 
 Buffer = bytes | memoryview
-
-SESSION_BYTES = 4096
-"""System prompt, tools' descriptions and first turn begin a conversation, and stay the same as it goes on."""
 
 MOST_CHOICES = 128
 """As OpenAI has it."""
@@ -147,15 +143,6 @@ class ChatRequest:
             return str(msgspec.json.decode(member))[:256]
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ""
-
-    def session(self, named_so: str = "") -> int:
-        """Return a number, not 0, that requests share whose prompts begin alike: a prompt cache may hold that part.
-
-        What the caller names so (`session_id`, in the body or in the head: `named_so`; `prompt_cache_key`), else the
-        first 4 KiB of the messages.
-        """
-        named = named_so.encode() or (self._members["prompt_cache_key"] if self.has("prompt_cache_key") else b"")
-        return zlib.crc32(named or memoryview(self._members["messages"])[:SESSION_BYTES]) or 1
 
     @property
     def names(self) -> Iterable[str]:
