@@ -20,6 +20,7 @@ from msgspec import Meta
 from fairlead.errors import ApiError
 from fairlead.wire.preset import MARK
 from fairlead.wire.request import MOST_MODELS
+from fairlead.wire.responses_config import chat_function, chat_text
 
 Kind = Literal["chat/completions", "messages", "responses"]
 
@@ -154,21 +155,6 @@ def _content(text: bytes) -> str | None:
 _OTHER_NAMES: Mapping[str, str] = {"max_output_tokens": "max_tokens", "stop_sequences": "stop"}
 
 
-class _Format(msgspec.Struct):
-    type: str = "text"
-    name: str = "answer"
-    schema: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    strict: bool | msgspec.UnsetType | None = msgspec.UNSET
-    description: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Text(msgspec.Struct):
-    """`text` of /responses."""
-
-    format: _Format | None = None
-    verbosity: str | None = None
-
-
 class _Thinking(msgspec.Struct):
     type: str = "enabled"
     budget_tokens: int | None = None
@@ -187,21 +173,10 @@ def _in_chat(members: dict[str, bytes]) -> dict[str, bytes]:
         choice = _chat_choice(msgspec.json.decode(found.pop("tool_choice")))
         found |= {} if choice is None else {"tool_choice": msgspec.json.encode(choice)}
     if "text" in found:
-        found |= _chat_text(msgspec.json.decode(found["text"], type=_Text))
+        found |= chat_text(found["text"])
     if "thinking" in found:
         found |= _chat_reasoning(msgspec.json.decode(found["thinking"], type=_Thinking))
     return found
-
-
-def _chat_text(text: _Text) -> dict[str, bytes]:
-    found = {} if text.verbosity is None else {"verbosity": msgspec.json.encode(text.verbosity)}
-    if text.format is None or text.format.type == "text":
-        return found
-    if text.format.type != "json_schema":
-        return found | {"response_format": msgspec.json.encode({"type": text.format.type})}
-    described = {name: value for name, value in msgspec.structs.asdict(text.format).items() if name != "type"}
-    schema = {name: value for name, value in described.items() if value is not msgspec.UNSET}
-    return found | {"response_format": msgspec.json.encode({"type": "json_schema", "json_schema": schema})}
 
 
 def _chat_reasoning(thinking: _Thinking) -> dict[str, bytes]:
@@ -217,7 +192,7 @@ def _chat_tool(tool: dict[str, msgspec.Raw]) -> bytes:
     kind = msgspec.json.decode(tool.get("type", b'"function"'))
     if "name" not in tool or kind not in ("function", "custom") or "function" in tool:
         return msgspec.json.encode(tool)
-    function = {name: tool[name] for name in ("name", "description", "parameters", "strict") if name in tool}
+    function = chat_function(tool)
     if "input_schema" in tool:
         function["parameters"] = tool["input_schema"]
     return msgspec.json.encode({"type": "function", "function": function})
