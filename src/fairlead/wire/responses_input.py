@@ -90,7 +90,8 @@ class _Chat:
         if add is not None:
             add(self, item, where)
         elif not kind.startswith(_SAY_NOTHING):
-            raise wrong(f"{where}.type", _REFUSED.get(kind, f"items of type {kind[:100]!r} cannot be used here"))
+            told = f"items of type {kind[:100]!r} cannot be used here: take messages, reasoning, calls and their output"
+            raise wrong(f"{where}.type", _REFUSED.get(kind, told))
 
     def end_turn(self) -> None:
         """What has only been thought belongs to no message, and goes."""
