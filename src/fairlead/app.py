@@ -42,7 +42,7 @@ from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
 from fairlead.edge.figures import LiveFigures
 from fairlead.edge.generations import generation_routes
-from fairlead.edge.inference import ChatCompletions
+from fairlead.edge.inference import Inference
 from fairlead.edge.key import key_routes
 from fairlead.edge.limits import Limits
 from fairlead.edge.metrics import metrics_routes
@@ -186,7 +186,7 @@ class Worker:
 
     def _app(self) -> App:
         brake = Brake(self._settings.trusted_proxies)
-        self._chat = ChatCompletions(
+        self._inference = Inference(
             self._relay,
             self._keys,
             self._till,
@@ -198,7 +198,7 @@ class Worker:
             self._cache() if self._settings.cache else None,
             self._presets,
         )
-        hot = {f"{base}/chat/completions": self._chat for base in BASES}
+        hot = {f"{base}/{api}": self._inference for base in BASES for api in ("chat/completions", "responses")}
         key = self._settings.admin_key
         door = Door(key.reveal() if key else None, lambda token: self._keys.find(token) is not None)
         management, codes = ManagementDoor(door, self._keys), CodeStore(self._redis)
@@ -338,7 +338,7 @@ class Worker:
     def _under_way(self, is_all: bool) -> list[Generation]:
         """Return what would have to be charged if this worker died now: replies that have begun."""
         found = []
-        for record in self._chat.running():
+        for record in self._inference.running():
             dispatch = self._relay.routes.dispatches.get(record.endpoint_id)
             if dispatch is not None and record.first_content_at and (is_all or not record.is_noted):
                 record.is_noted = True

@@ -287,8 +287,8 @@ class TestRequests:
 
     @pytest.fixture
     def with_presets(self, ring, monkeypatch):
-        made = functools.partial(harness_gateway.ChatCompletions, presets=ring)
-        monkeypatch.setattr(harness_gateway, "ChatCompletions", made)
+        made = functools.partial(harness_gateway.Inference, presets=ring)
+        monkeypatch.setattr(harness_gateway, "Inference", made)
 
     @pytest.mark.usefixtures("with_presets")
     @pytest.mark.parametrize(
@@ -326,8 +326,8 @@ class TestRequests:
         config = config_of(b'{"cache_enabled":true,"cache_ttl_seconds":60}', "chat/completions")
         await ring._store.put("cached", config, creator="admin", now=1)
         await ring.read_all()
-        made = functools.partial(harness_gateway.ChatCompletions, presets=ring, cache=Cache())
-        monkeypatch.setattr(harness_gateway, "ChatCompletions", made)
+        made = functools.partial(harness_gateway.Inference, presets=ring, cache=Cache())
+        monkeypatch.setattr(harness_gateway, "Inference", made)
         async with gateway(Script()) as served:
             for members in ({"preset": "cached"}, {"preset": "p"}, {}):
                 sent = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **members}

@@ -16,7 +16,7 @@ from fairlead.demo.server import Simulator
 from fairlead.edge.asgi import BASES, App
 from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
-from fairlead.edge.inference import ChatCompletions
+from fairlead.edge.inference import Inference
 from fairlead.edge.limits import Limits
 from fairlead.edge.models import model_routes
 from fairlead.edge.protocol import guarded_protocol
@@ -105,11 +105,11 @@ class Gateway:
             KeyStore(connect("unix:///nonexistent.sock")), [replace(from_token(KEY, "test"), **dict(key))]
         )
         self.till = Till(MoneyStore(connect("unix:///nonexistent.sock")), "worker", Budgets())
-        chat = ChatCompletions(
+        chat = Inference(
             self.relay, self.keys, self.till, Brake(), self.drain, max_body_bytes, self._finished.append, self._fault
         )
         self.app = App(
-            {f"{base}/chat/completions": chat for base in BASES},
+            {f"{base}/{api}": chat for base in BASES for api in ("chat/completions", "responses")},
             [
                 *status_routes(self.drain, dict),
                 *(route for base in BASES for route in model_routes(base, lambda: catalog, self.keys)),

@@ -54,7 +54,7 @@ class TestBody:
             "id": "gen-1",
             "object": "response",
             "status": "failed",
-            "error": {**chat, "code": "rate_limit_exceeded"},
+            "error": chat,
             "error_type": "rate_limit_exceeded",
         }
 
@@ -68,7 +68,7 @@ class TestBody:
             client.responses.create(model="a/b", input="x")
         assert "'input' is required" in str(caught.value)
         assert (caught.value.code, caught.value.param, caught.value.type) == (
-            "invalid_prompt", "input", "invalid_request_error",
+            "400", "input", "invalid_request_error",
         )  # fmt: skip
 
 

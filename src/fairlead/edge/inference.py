@@ -17,6 +17,7 @@ from fairlead.edge.downstream import HttpDownstream, Receive, Scope, Send
 from fairlead.edge.drain import Drain
 from fairlead.edge.respond import respond_error
 from fairlead.edge.response_cache import ResponseCache
+from fairlead.edge.responses import ResponsesDownstream, is_responses
 from fairlead.errors import ApiError, ClientGone
 from fairlead.relay.deliver import SHUTTING_DOWN
 from fairlead.relay.exchange import Caller, Relay
@@ -25,8 +26,9 @@ from fairlead.store.keys import KeyRing
 from fairlead.store.till import Hold, Till
 from fairlead.telemetry.record import AppAttribution, ExchangeRecord
 from fairlead.wire.cache_key import ASKED
-from fairlead.wire.preset import NoPresets, Presets, read_chat
+from fairlead.wire.preset import NoPresets, Preset, Presets, read_chat
 from fairlead.wire.request import ChatRequest
+from fairlead.wire.responses_request import Asked, chat_request, is_for_responses
 from fairlead.wire.router_metadata import Routing, wants_metadata
 
 NO_PRESETS = NoPresets()
@@ -39,8 +41,8 @@ Fields = Mapping[bytes, bytes]
 """Headers by lower-case name; of repeated ones the first."""
 
 
-class ChatCompletions:
-    """ASGI handler of POST chat/completions.
+class Inference:
+    """ASGI handler of POST chat/completions and POST responses.
 
     `keep(record)` is called once for each request, when it has ended; `report(error)` for faults of our own.
     """
@@ -80,6 +82,7 @@ class ChatCompletions:
         fields: Fields = dict(reversed(scope["headers"]))
         downstream = HttpDownstream(scope)
         record = self._new_record(fields)
+        record.api = "responses" if is_responses(scope["path"]) else "chat"
         manner = manner_of(scope["path"])
         routing = Routing() if manner.is_adapted and wants_metadata(fields) else None
         self._drain.enter(downstream)
@@ -94,7 +97,8 @@ class ChatCompletions:
                 record.hold = hold = await self._till.enter(key)
                 reserve = functools.partial(self._till.reserve, hold)
                 caller = Caller(key, reserve, functools.partial(self._limits, hold), manner, routing)
-            request, preset = read_chat(await read_body(receive, fields, self._max_body_bytes), self._presets)
+            raw = await read_body(receive, fields, self._max_body_bytes)
+            request, preset, asked = _read(raw, self._presets, record)
             record.asked = record.model = request.model
             record.is_stream = request.is_stream
             record.session = request.named("session_id") or _text(fields.get(b"x-session-id", b"")[:256])
@@ -104,11 +108,12 @@ class ChatCompletions:
             kept = None
             if preset is not None:
                 record.preset, kept = preset.slug, preset.cache
+            target = downstream if asked is None else ResponsesDownstream(downstream, asked, record)
             if self._cache is not None and (ASKED in fields or kept is not None):
                 run = functools.partial(self._relay.run, request, caller, head)
-                await self._cache.answer(scope["path"], fields, request, caller, downstream, record, run, kept)
+                await self._cache.answer(scope["path"], fields, request, caller, target, record, run, kept)
             else:
-                await self._relay.run(request, caller, head, downstream, record)
+                await self._relay.run(request, caller, head, target, record)
         except ApiError as error:
             await self._refuse(downstream, error, record, routing)
         except (ClientGone, asyncio.CancelledError) as error:
@@ -168,6 +173,19 @@ class ChatCompletions:
         if (given := fields.get(b"x-request-id")) is not None and _SAFE_ID.fullmatch(given):
             request_id = given.decode()
         return ExchangeRecord(generation_id, request_id, now, clock.monotonic())
+
+
+def _read(raw: bytes, presets: Presets, record: ExchangeRecord) -> tuple[ChatRequest, Preset | None, Asked | None]:
+    """Return the request for chat, the preset under it, and what a Response to it has to know."""
+    if record.api == "responses":
+        raw, asked = chat_request(raw)
+        return *read_chat(raw, presets), asked
+    try:
+        return *read_chat(raw, presets), None
+    except ApiError as refusal:
+        if refusal.param != "messages" or not is_for_responses(raw):
+            raise
+    return *read_chat(chat_request(raw)[0], presets), None  # as Cursor asks: with one API's body, for the other's reply
 
 
 def _app(fields: Fields) -> AppAttribution | None:

@@ -4,6 +4,7 @@ from fairlead.edge.downstream import HttpDownstream
 from fairlead.errors import ApiError
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.errors import error_body
+from fairlead.wire.responses_errors import responses_error
 from fairlead.wire.router_metadata import Routing
 
 
@@ -14,7 +15,7 @@ async def respond_error(
 
     `routing`, for a caller who wants to know it, is told beside all but faults of ours.
     """
-    body = error_body(error)
+    body = error_body(error) if record.api == "chat" else responses_error(error, record.id)
     if routing is not None and error.status != 500:
         told = routing.json(record.asked, record.attempts)
         body = b'%b,"openrouter_metadata":%b}' % (body.removesuffix(b"}"), told)

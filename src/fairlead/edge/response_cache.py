@@ -20,8 +20,7 @@ from fairlead.access.admit import may_use_model, may_use_provider
 from fairlead.access.keys import ApiKey
 from fairlead.access.preferences import read_preferences
 from fairlead.catalog.pricing import Usage
-from fairlead.edge.downstream import Headers, HttpDownstream
-from fairlead.relay.downstream import Downstream
+from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.exchange import Caller
 from fairlead.relay.pump import caught_up
 from fairlead.store.response_cache import Entry, Hit, ResponseStore
@@ -64,7 +63,7 @@ class ResponseCache:
         fields: Mapping[bytes, bytes],
         request: ChatRequest,
         caller: Caller,
-        downstream: HttpDownstream,
+        downstream: Downstream,
         record: ExchangeRecord,
         run: Run,
         preset: PresetCache | None = None,
@@ -104,7 +103,7 @@ class Recorder:
     is_expired: bool
     is_started: bool
 
-    def __init__(self, downstream: HttpDownstream, ttl_s: int, max_bytes: int) -> None:
+    def __init__(self, downstream: Downstream, ttl_s: int, max_bytes: int) -> None:
         self._downstream = downstream
         self._ttl_s = ttl_s
         self._max_bytes = max_bytes
@@ -175,7 +174,7 @@ async def _stream_template(body: bytes) -> Template:
     return template.built()
 
 
-async def _tell_again(hit: Hit, caller: Caller, downstream: HttpDownstream, record: ExchangeRecord) -> None:
+async def _tell_again(hit: Hit, caller: Caller, downstream: Downstream, record: ExchangeRecord) -> None:
     """Answer with an entry, and fill in `record`."""
     entry = hit.entry
     record.model, record.provider, record.finish_reason = entry.model, entry.provider, entry.finish_reason

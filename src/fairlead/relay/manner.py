@@ -21,7 +21,7 @@ GATEROUTER = Manner(has_comments=False)
 
 
 def manner_of(path: str) -> Manner:
-    """Return the manner of a route."""
-    if path.startswith("/api/"):
+    """Return the manner of a route. What becomes a Response is adapted first, under any base."""
+    if path.startswith("/api/") or path.endswith("/responses"):
         return OPENROUTER
     return GATEROUTER if path.startswith("/openai/") else OPENAI

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from fairlead.catalog.model import Endpoint
 from fairlead.catalog.pricing import Usage
 
 
@@ -53,6 +54,8 @@ class ExchangeRecord:
     started_unix: float
     started_at: float
     """Monotonic seconds."""
+    api: Literal["chat", "responses"] = "chat"
+    """Which of them was asked."""
     key_hash: str = ""
     asked: str = ""
     """The model as the caller named it."""
@@ -103,3 +106,8 @@ class ExchangeRecord:
     """Slug of the preset that lay under the request."""
     session: str = ""
     user: str = ""
+
+    def answered_by(self, endpoint: Endpoint) -> None:
+        """Note who answers."""
+        self.model, self.provider, self.endpoint_id = endpoint.model.id, endpoint.provider.slug, endpoint.id
+        self.is_free = endpoint.price is not None and endpoint.price.is_free

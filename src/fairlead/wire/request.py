@@ -110,7 +110,7 @@ class ChatRequest:
         if fields.max_tokens is not None or fields.max_completion_tokens is not None:
             _check_limit(fields)
         if "messages" not in members:
-            hint = " ('input' belongs to the Responses API, which is not served)" if "input" in members else ""
+            hint = " ('input' belongs to the Responses API: POST responses)" if "input" in members else ""
             raise ApiError(400, f"'messages' is required: a list of chat messages{hint}", param="messages")
         if memoryview(members["messages"])[0] != ord("["):
             raise ApiError(400, "'messages' must be a list of chat messages", param="messages")

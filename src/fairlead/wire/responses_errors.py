@@ -4,7 +4,7 @@
     failure_of(fault)            for a Response that fails, of an error of ours
     failure_told(error)          the same, of the error in a chat reply
 
-The `error` object has all that chat tells in it, but for `code`: that is a word here, and the HTTP status there.
+The `error` object has all that chat tells in it, but for `code`: in a Response that is a word.
 """
 
 from collections.abc import Mapping
@@ -82,10 +82,13 @@ def _kind_of(error: Raw) -> str:
 
 
 def responses_error(fault: ApiError, response_id: str) -> bytes:
-    """Return the JSON body. As with chat's, what is to stand beside the error may be put before the last brace."""
-    failure = failure_of(fault)
+    """Return the JSON body. As with chat's, what is to stand beside the error may be put before the last brace.
+
+    Its code is the HTTP status, as in chat: the reference has a word there too, but OpenRouter's own SDK takes a number
+    only, and OpenAI's takes both.
+    """
     return b'{"id":%b,"object":"response","status":"failed","error":%b,"error_type":%b}' % (
         encode(response_id),
-        failure.error,
-        encode(failure.error_type),
+        orjson.dumps(error_object(fault)),
+        encode(fault.error_type),
     )

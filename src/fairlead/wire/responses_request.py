@@ -106,6 +106,15 @@ def chat_request(raw: bytes) -> tuple[bytes, Asked]:
     return encode(chat), _asked(sent, tools)
 
 
+def is_for_responses(raw: bytes) -> bool:
+    """Whether a body that chat cannot take is one for the Responses API."""
+    try:
+        sent = MEMBERS.decode(raw)
+    except UNREADABLE:
+        return False
+    return "messages" not in sent and "input" in sent
+
+
 def _members(raw: bytes) -> Members:
     try:
         sent = MEMBERS.decode(raw)

@@ -1,4 +1,4 @@
-"""The plugin of `llm` for OpenRouter: it reads our list of models; its prompts go to an API that is not served yet."""
+"""The plugin of `llm` for OpenRouter: it reads our list of models; its prompts go to the Responses API."""
 
 import pytest
 
@@ -18,7 +18,6 @@ def test_it_knows_our_models_and_what_they_can_do(plugin, model):
     assert told["with_tools"] == told["ids"]
 
 
-@pytest.mark.xfail(reason="it speaks OpenAI's Responses API only, which is not served yet", raises=AssertionError)
 def test_it_asks(plugin, solo, model):
     solo.does(text="Rain.")
     assert plugin.ask("plain", model).value()["text"] == "Rain."

@@ -1,0 +1,90 @@
+"""OpenAI's Responses API, answered by chat: what POST responses has beside POST chat/completions.
+
+The relay is asked for a chat reply in OpenRouter's shape, which becomes a Response on its last steps to the caller. So
+whatever holds for chat holds here: plans, failover, errors in band, money, the response cache.
+"""
+
+from collections.abc import Awaitable
+
+from fairlead import clock
+from fairlead.edge.downstream import Headers, HttpDownstream
+from fairlead.relay.deliver import MOST_WHOLE_BYTES
+from fairlead.relay.keepalive import COMMENT
+from fairlead.telemetry.record import ExchangeRecord
+from fairlead.wire.openrouter_shape import Identity
+from fairlead.wire.responses_events import ResponsesEvents
+from fairlead.wire.responses_reply import response_object
+from fairlead.wire.responses_request import Asked
+
+_OF_THE_BODY = (b"content-type", b"content-length", b"content-encoding")
+
+
+def is_responses(path: str) -> bool:
+    return path.endswith("/responses")
+
+
+class ResponsesDownstream:
+    """A `Downstream` that takes a chat reply in OpenRouter's shape and passes a Response on, or the events of one.
+
+    Signs of life become events, since comments do not count for every client. A whole reply is passed on when it is
+    complete; one of more than MOST_WHOLE_BYTES ends with its connection. Whatever else is asked of it is that of the
+    `Downstream` behind it.
+    """
+
+    is_gone: bool
+    is_expired: bool
+
+    def __init__(self, downstream: HttpDownstream, asked: Asked, record: ExchangeRecord) -> None:
+        self.is_started = False
+        self._downstream = downstream
+        self._asked = asked
+        self._created_at = int(record.started_unix)
+        identity = Identity(record.id, "", record.model, self._created_at)
+        self._events = ResponsesEvents(asked, identity, _now) if record.is_stream else None
+        self._head: tuple[int, Headers] = (0, [])
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._downstream, name)
+
+    @property
+    def is_slow(self) -> bool:
+        return self._downstream.is_slow
+
+    def drained(self) -> Awaitable[None]:
+        return self._downstream.drained()
+
+    def abort(self) -> None:
+        self._downstream.abort()
+
+    def start(self, status: int, headers: Headers) -> None:
+        self.is_started, self._head = True, (status, headers)
+        if self._events is not None:
+            self._downstream.start(status, headers)
+
+    def write(self, data: bytes, *, is_last: bool) -> None:
+        events = self._events
+        if events is None:
+            self._hold(data, is_last=is_last)
+            return
+        data = events.sign_of_life() if data is COMMENT else events.feed(data)
+        self._downstream.write(data + events.finish() if is_last else data, is_last=is_last)
+
+    def _hold(self, data: bytes, *, is_last: bool) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MOST_WHOLE_BYTES:
+            self._parts.clear()
+            self._downstream.abort()
+        elif is_last:
+            body = response_object(b"".join(self._parts), self._asked, self._created_at, _now())
+            status, headers = self._head
+            headers = [header for header in headers if header[0] not in _OF_THE_BODY]
+            headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            self._downstream.start(status, headers)
+            self._downstream.write(body, is_last=True)
+
+
+def _now() -> int:
+    return int(clock.wall())
