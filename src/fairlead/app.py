@@ -177,7 +177,7 @@ class Worker:
             self._client,
             self._planner,
             self._routes(),
-            RelayLimits(settings.max_attempts, settings.timeouts.total_s),
+            RelayLimits(settings.max_attempts, settings.timeouts.total_s, settings.resume_tokens),
             Hedging(self._p95_s) if settings.hedge else None,
             KeepAlive(settings.stream_keepalive_s) if settings.stream_keepalive_s else None,
         )

@@ -68,6 +68,7 @@ class Gateway:
         models=None,
         key=(),
         price=PRICE,
+        resume_tokens=0,
         **guard,
     ):
         self.simulators = simulators
@@ -96,7 +97,7 @@ class Gateway:
             self.client,
             Planner(self.board, Undecided()),
             Routes(catalog, dispatches(catalog, ProxyRule()), AutoRouter(catalog, AutoPolicy())),
-            RelayLimits(max_attempts=max_attempts, total_s=timeouts.total_s),
+            RelayLimits(max_attempts=max_attempts, total_s=timeouts.total_s, resume_tokens=resume_tokens),
             hedging,
             keep_alive,
         )

@@ -69,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     probe_min_s: float = 1.0
     probe_max_s: float = 8.0
     hedge: bool = False
+    resume_tokens: int = 0
     default_preset: str | None = None
 
     auto_routing: bool = True

@@ -169,6 +169,13 @@ _ROUTING = (
         kinds.SWITCH,
     ),
     Setting(
+        "FAIRLEAD_RESUME_TOKENS",
+        "0",
+        "A stream with temperature 0 or a seed that breaks off within so many tokens is asked for again elsewhere, and "
+        "goes on if the answer is the same so far; both providers are paid. 0: never",
+        whole(0, 100_000),
+    ),
+    Setting(
         "FAIRLEAD_DEFAULT_PRESET",
         "(none)",
         "Slug of the preset that lies under every request that names none; as long as there is none, all get a 503",

@@ -77,7 +77,7 @@ class Attempts:
     """The attempts of one request, in the order of its plan. `deadline` is `clock.monotonic` time."""
 
     __slots__ = (
-        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_records",
+        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_others", "_records",
         "_renamed", "_request", "_wants_echo",
     )  # fmt: skip
 
@@ -104,6 +104,8 @@ class Attempts:
         self._renamed = renamed
         self._hedging = hedging
         self._if_cancelled = GONE
+        self._others: list[tuple[Candidate, Dispatch]] = []
+        """Who may be asked should the reply that was won break off: those not asked yet, else the same once more."""
 
     async def win(self, candidates: Sequence[tuple[Candidate, Dispatch]]) -> Won:
         """Return the first attempt that has content; it is under way, and the caller's to end on the board.
@@ -119,6 +121,7 @@ class Attempts:
                 result = await self._try(*self._next(left), left)
             if isinstance(result, Won):
                 self._renamed.confirm(result.dispatch.endpoint.id)
+                self._others = left or [one for one in candidates if one[1] is result.dispatch]
                 return result
             if self._is_worth_again(result):
                 left.insert(0, next(one for one in candidates if one[1].endpoint is result.endpoint))
@@ -134,6 +137,20 @@ class Attempts:
                 self._records[-1].message += "; not retried: the retry budget is spent"
                 break
         raise final_error(self._request.models, failed)
+
+    async def again(self, broken: Won) -> Won | None:
+        """Ask once more for a reply that has broken off, of the same model; None if that is not to be had.
+
+        Elsewhere if possible, and for no more than the retry budget has.
+        """
+        left = [one for one in self._others if one[1].endpoint.model is broken.dispatch.endpoint.model]
+        while left and len(self._records) < MOST_ATTEMPTS and clock.monotonic() < self._deadline:
+            if not self._budget.take(RULES[Verdict.CUT].retry_tokens):
+                return None
+            result = await self._try(*self._next(left), left)
+            if isinstance(result, Won):
+                return result
+        return None
 
     async def _hedged(self, left: list[tuple[Candidate, Dispatch]], failed: list[Failed]) -> Won | Failed:
         """Try the next candidate, and when it takes long another of the same model: the first that has content goes on.

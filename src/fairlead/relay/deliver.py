@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from dataclasses import replace
 
 from fairlead import clock
 from fairlead.catalog.pricing import Usage, bill_of
@@ -11,7 +12,8 @@ from fairlead.health.outcome import GONE, OK, Outcome, Verdict, judge_error
 from fairlead.relay.attempts import Won, said_by
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.manner import OPENAI, Manner
-from fairlead.relay.pump import caught_up, pump
+from fairlead.relay.pump import Source, caught_up, pump
+from fairlead.relay.resume import Diverged, Followed, Resumes
 from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
 from fairlead.relay.tap import Tap
 from fairlead.telemetry.record import ExchangeRecord
@@ -22,6 +24,7 @@ from fairlead.wire.ending import is_done
 from fairlead.wire.openrouter_chunks import ChunkAdapter, echo, error_end
 from fairlead.wire.openrouter_reply import adapted_reply
 from fairlead.wire.openrouter_shape import Identity
+from fairlead.wire.resume import Resumption
 from fairlead.wire.router_metadata import Routing
 from fairlead.wire.sse import last_error
 from fairlead.wire.tokens import TokenEstimates
@@ -41,8 +44,8 @@ class Delivery:
 
     __slots__ = (
         "_adapter", "_asked_at", "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding",
-        "_estimates", "_is_promised", "_is_readable", "_is_stream", "_is_whole", "_limits", "_manner", "_record",
-        "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow", "_won",
+        "_estimates", "_is_promised", "_is_readable", "_is_resumed", "_is_stream", "_is_whole", "_limits", "_manner",
+        "_record", "_resumes", "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow", "_won",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +62,7 @@ class Delivery:
         asked_at: float,
         manner: Manner = OPENAI,
         routing: Routing | None = None,
+        resumes: Resumes | None = None,
     ) -> None:
         self._won = won
         self._board = board
@@ -72,6 +76,7 @@ class Delivery:
         self._usage: Usage | None = None
         # Not a method of ours: a delivery must be freed without the cycle collector.
         self._bill_of = functools.partial(bill_of, won.dispatch.endpoint.price)
+        self._is_resumed = False
         self._downstream = downstream
         self._record = record
         self._is_stream = is_stream
@@ -79,7 +84,8 @@ class Delivery:
         self._asked_at = asked_at
         self._manner = manner
         self._routing = routing
-        self._tap = record.tap = Tap()
+        self._resumes = resumes
+        self._tap = record.tap = Tap() if resumes is None else resumes.tap()
         self._is_readable = is_stream and not self._encoding
         """It is a stream, and of what stands in it can be told."""
         self._splicer = CostSplicer(self._bill_of) if self._is_readable and not manner.is_adapted else None
@@ -105,6 +111,8 @@ class Delivery:
                 outcome = self._judged()
                 return
             outcome = judge_error(error, is_promised=self._is_promised)
+            if isinstance(error, Diverged):
+                outcome = replace(GONE, message=str(error))
             fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
             if not self._is_promised:
                 raise fault from None
@@ -143,17 +151,49 @@ class Delivery:
         else:
             if self._adapter is not None and self._won.sent:
                 downstream.write(echo(self._won.sent, self._identity()), is_last=False)
-            reply, content = self._won.reply, self._content
-            self._was_slow |= await pump(
-                reply,
-                content,
-                downstream,
-                self._tap,
-                self._deadline,
-                self._splicer,
-                self._adapter,
-                must_say_end=self._is_stream and self._is_event_stream(),
-            )
+            try:
+                await self._pump(self._won.reply, self._content)
+            except UpstreamError as error:
+                if (resumption := self._resumption()) is None:
+                    raise
+                await self._resume(resumption, error)
+
+    async def _pump(self, source: Source, content: bytes) -> None:
+        self._was_slow |= await pump(
+            source,
+            content,
+            self._downstream,
+            self._tap,
+            self._deadline,
+            self._splicer,
+            self._adapter,
+            must_say_end=self._is_stream and self._is_event_stream(),
+        )
+
+    def _resumption(self) -> Resumption | None:
+        """Return what would compare another reply with what the caller has; None if there is to be none."""
+        if self._resumes is None or not self._is_readable or self._has_ended():
+            return None
+        return self._resumes.following(self._tap, is_by_events=self._adapter is not None)
+
+    async def _resume(self, resumption: Resumption, broken: UpstreamError) -> None:
+        """Go on with another reply where the caller's text ends. Raises `broken` if there is none."""
+        assert self._resumes is not None
+        self._give_back(judge_error(broken, is_promised=True))
+        won = await self._resumes.again(self._won)
+        if won is None:
+            raise broken
+        self._won, self._is_resumed = won, True
+        endpoint, record = won.dispatch.endpoint, self._record
+        record.answered_by(endpoint)
+        self._bill_of = functools.partial(bill_of, endpoint.price)
+        if self._adapter is not None:
+            self._adapter.resume(self._identity(), self._bill_of, self._estimate())
+            self._tap.feed(b"\n\n")  # after what was begun and not passed on
+        else:
+            self._splicer = CostSplicer(self._bill_of)
+        followed = Followed(won.reply, resumption)
+        await self._pump(followed, followed.new(won.content))
 
     def _judged(self) -> Outcome:
         """Judge a reply that has been passed on to its end."""
@@ -271,6 +311,8 @@ class Delivery:
         self._downstream.write(end if tail.endswith(b"\n\n") else b"\n\n" + end, is_last=True)
 
     def _give_back(self, outcome: Outcome) -> None:
+        if self._won.record.verdict != Verdict.GONE:  # it has been, before another was asked
+            return
         won, now = self._won, clock.monotonic()
         won.reply.abort()
         won.record.verdict = outcome.verdict
@@ -290,7 +332,7 @@ class Delivery:
             content,
             self._is_whole,
             self._encoding,
-            won.attempt if is_complete and not self._was_slow else None,
+            won.attempt if is_complete and not self._was_slow and not self._is_resumed else None,
             won.attempt.begun_at + won.record.duration_s,
             usage,
         )

@@ -27,6 +27,7 @@ from fairlead.relay.keepalive import KeepAlive, Wait
 from fairlead.relay.learned import LearnedLimits, RenamedLimits
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.refuse import no_endpoints, unknown_model
+from fairlead.relay.resume import Resumes, can_be_said_again
 from fairlead.relay.stick import Stay
 from fairlead.relay.wishes import request_wish
 from fairlead.telemetry.record import Considered, ExchangeRecord
@@ -76,6 +77,8 @@ class RelayLimits:
 
     max_attempts: int = 4
     total_s: float = 900.0
+    resume_tokens: int = 0
+    """A stream that breaks off after no more than so many is asked for again."""
 
 
 class Relay:
@@ -148,10 +151,7 @@ class Relay:
             with wait or _NO_WAIT:
                 won = await attempts.win(candidates)
                 record.first_content_at = won.first_content_at
-                record.model = won.dispatch.endpoint.model.id
-                record.provider = won.dispatch.endpoint.provider.slug
-                record.endpoint_id = won.dispatch.endpoint.id
-                record.is_free = (price := won.dispatch.endpoint.price) is not None and price.is_free
+                record.answered_by(won.dispatch.endpoint)
                 if wait is not None:
                     wait.reply = won.reply
                 delivery = Delivery(
@@ -166,11 +166,17 @@ class Relay:
                     asked_at=asked_at,
                     manner=_manner(caller, request),
                     routing=caller.routing,
+                    resumes=self._resumes(request, attempts),
                 )
                 await delivery.run()
         finally:
             if stay is not None:
                 stay.ended(record)
+
+    def _resumes(self, request: ChatRequest, attempts: Attempts) -> Resumes | None:
+        """Return how the request's stream may be gone on with should it break off; None if that is not wanted."""
+        most_tokens = self._limits.resume_tokens
+        return Resumes(attempts.again, most_tokens) if most_tokens and can_be_said_again(request) else None
 
     def _worst_case(self, request: ChatRequest, asked: Sequence[Candidate], request_bytes: int) -> WorstCase:
         """Return what the request may take at most, whichever of the candidates answers."""

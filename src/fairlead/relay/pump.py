@@ -1,19 +1,29 @@
 """Content to the caller as it arrives."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from fairlead import clock
 from fairlead.errors import Truncated
 from fairlead.relay.downstream import Downstream
 from fairlead.relay.tap import Tap
-from fairlead.upstream.reply import Reply
 from fairlead.wire.cost import CostSplicer
 from fairlead.wire.ending import is_whole
 from fairlead.wire.openrouter_chunks import ChunkAdapter
 
 
+class Source(Protocol):
+    """What is pumped: a `Reply`, or what is left of one."""
+
+    @property
+    def is_drained(self) -> bool: ...
+
+    def forward(self, sink: Callable[[bytes], bool]) -> Awaitable[bytes]: ...
+
+
 async def pump(
-    reply: Reply,
+    reply: Source,
     content: bytes,
     downstream: Downstream,
     tap: Tap,

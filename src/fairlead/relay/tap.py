@@ -31,3 +31,27 @@ class Tap:
     def tail(self) -> bytes:
         """The end of the content so far, at most KEPT_BYTES of it."""
         return b"".join(self._chunks)[-KEPT_BYTES:]
+
+
+class WholeTap(Tap):
+    """Keeps all of the content, as long as that is no more than `most_bytes`."""
+
+    __slots__ = ("_most_bytes", "_parts")
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self._most_bytes = most_bytes
+        self._parts: list[bytes] | None = []
+
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
+        if self._parts is None:
+            return
+        self._parts.append(data)
+        if self.size > self._most_bytes:
+            self._parts = None
+
+    @property
+    def content(self) -> bytes | None:
+        """All of it; None if that was too much to be kept."""
+        return None if self._parts is None else b"".join(self._parts)

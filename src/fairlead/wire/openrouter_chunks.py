@@ -90,6 +90,16 @@ class ChunkAdapter:
         self._has_finished = False
         self._is_done = False
 
+    def resume(self, identity: Identity, bill_of: BillOf, estimate: Estimate) -> None:
+        """Go on with another provider's stream, which has been cut to begin where this one has ended.
+
+        What was begun and not passed on is dropped.
+        """
+        self._identity, self._bill_of, self._estimate = identity, bill_of, estimate
+        self._opening = b"data: {%b," % identity.members("chat.completion.chunk")
+        self._frames = EventFrames()
+        self._pattern = None  # which begins with who answers
+
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes and return the events that are complete by now."""
         said = b"".join([self._event(event) for event in self._frames.feed(data)])
