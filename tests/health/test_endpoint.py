@@ -64,6 +64,18 @@ class TestCounting:
         assert news.tail == (counts in (Counts.FAILURE, Counts.BREAK))
         assert news.limited == (kind is V.LIMIT)
 
+    @pytest.mark.parametrize("had_content", [False, True])
+    @pytest.mark.parametrize("kind", V)
+    def test_for_uptime_each_attempt_counts_once_when_it_is_over(self, kind, had_content):
+        health, expected = endpoint(), {None: (0, 0), False: (1, 0), True: (1, 1)}
+        attempt = health.begin(NOW, is_stream=True)
+        if had_content:
+            health.first_token(attempt, NOW + 0.5)
+        assert health.take_tried() == (0, 0)
+        health.end(attempt, Outcome(kind), NOW + 1.0)
+        assert health.take_tried() == expected[RULES[kind].is_up]
+        assert health.take_tried() == (0, 0)
+
     @given(st.lists(st.tuples(st.sampled_from(V), st.booleans()), max_size=30))
     def test_never_more_failures_than_attempts_nor_more_breaks_than_replies(self, attempts):
         health = endpoint()

@@ -43,23 +43,24 @@ class TestRules:
     UNAVAILABLE = (502, "provider_unavailable")
     ITS_OWN = (0, "invalid_request")
     TABLE = (
-        # counts as, elsewhere for so many retry tokens, cools for and does it grow, the account, charged, what is told
-        (V.OK, SUCCESS, None, 0, False, False, True, ITS_OWN),
-        (V.CLIENT, NOTHING, None, 0, False, False, False, ITS_OWN),
-        (V.GONE, NOTHING, None, 0, False, False, True, (499, "invalid_request")),
-        (V.CONTEXT, NOTHING, 0, 0, False, False, False, (0, "context_length_exceeded")),
-        (V.UNFIT, NOTHING, 0, 0, False, False, False, ITS_OWN),
-        (V.MISSING, NOTHING, 1, 60, False, False, False, (404, "not_found")),
-        (V.AUTH, NOTHING, 1, 60, True, True, False, UNAVAILABLE),
-        (V.QUOTA, NOTHING, 1, 60, True, True, False, UNAVAILABLE),
-        (V.LIMIT, NOTHING, 1, 1, True, False, False, (429, "rate_limit_exceeded")),
-        (V.OVERLOAD, FAILURE, 1, 1, False, False, False, (503, "provider_overloaded")),
-        (V.TRANSIENT, FAILURE, 1, 0, False, False, False, UNAVAILABLE),
-        (V.TIMEOUT, FAILURE, 2, 0, False, False, False, (504, "timeout")),
-        (V.CUT, BREAK, None, 0, False, False, True, UNAVAILABLE),
-        (V.PROTOCOL, FAILURE, 1, 0, False, False, False, UNAVAILABLE),
-        (V.EVACUATED, NOTHING, 1, 0, False, False, True, (504, "timeout")),
-        (V.OUTRUN, NOTHING, None, 0, False, False, True, (499, "invalid_request")),
+        # counts as, elsewhere for so many retry tokens, cools for and does it grow, the account, charged, what is told,
+        # whether it was up
+        (V.OK, SUCCESS, None, 0, False, False, True, ITS_OWN, True),
+        (V.CLIENT, NOTHING, None, 0, False, False, False, ITS_OWN, None),
+        (V.GONE, NOTHING, None, 0, False, False, True, (499, "invalid_request"), None),
+        (V.CONTEXT, NOTHING, 0, 0, False, False, False, (0, "context_length_exceeded"), None),
+        (V.UNFIT, NOTHING, 0, 0, False, False, False, ITS_OWN, None),
+        (V.MISSING, NOTHING, 1, 60, False, False, False, (404, "not_found"), False),
+        (V.AUTH, NOTHING, 1, 60, True, True, False, UNAVAILABLE, False),
+        (V.QUOTA, NOTHING, 1, 60, True, True, False, UNAVAILABLE, False),
+        (V.LIMIT, NOTHING, 1, 1, True, False, False, (429, "rate_limit_exceeded"), None),
+        (V.OVERLOAD, FAILURE, 1, 1, False, False, False, (503, "provider_overloaded"), False),
+        (V.TRANSIENT, FAILURE, 1, 0, False, False, False, UNAVAILABLE, False),
+        (V.TIMEOUT, FAILURE, 2, 0, False, False, False, (504, "timeout"), False),
+        (V.CUT, BREAK, None, 0, False, False, True, UNAVAILABLE, False),
+        (V.PROTOCOL, FAILURE, 1, 0, False, False, False, UNAVAILABLE, False),
+        (V.EVACUATED, NOTHING, 1, 0, False, False, True, (504, "timeout"), False),
+        (V.OUTRUN, NOTHING, None, 0, False, False, True, (499, "invalid_request"), None),
     )
 
     def test_every_verdict_has_its_rule(self):
@@ -69,16 +70,24 @@ class TestRules:
 
     @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
     def test_rule(self, row):
-        kind, counts, retry_tokens, cool_s, grows, is_about_account, is_charged, told = row
+        kind, counts, retry_tokens, cool_s, grows, is_about_account, is_charged, told, is_up = row
         rule = RULES[kind]
         assert (rule.counts, rule.is_charged) == (counts, is_charged)
         assert (rule.retry_tokens if rule.can_go_elsewhere else None) == retry_tokens
         assert (rule.cool_s, rule.does_cool_grow, rule.is_about_account) == (cool_s, grows, is_about_account)
         assert (rule.status, rule.error_type) == told
+        assert rule.is_up is is_up
 
     def test_the_table_at_its_head_has_them_all(self):
         rows = [line.split("|")[1].strip() for line in outcome.__doc__.splitlines() if line.startswith("|")]
         assert set(rows[2:]) == {kind.name for kind in Verdict}
+
+    def test_its_last_column_says_what_counts_for_uptime(self):
+        rows = [[cell.strip() for cell in line.split("|")] for line in outcome.__doc__.splitlines() if line[:1] == "|"]
+        word = {True: "up", False: "down", None: "–"}
+        assert {row[1]: row[-2] for row in rows[2:]} == {
+            kind.name: "±" if kind is V.AUTH else word[RULES[kind].is_up] for kind in Verdict
+        }
 
     def test_the_caller_never_learns_of_our_credentials(self):
         for kind in (V.AUTH, V.QUOTA):
@@ -98,6 +107,34 @@ class TestRules:
 
     def test_their_verdicts(self):
         assert (OK.verdict, GONE.verdict, OUTRUN.verdict) == (V.OK, V.GONE, V.OUTRUN)
+
+
+class TestUptime:
+    """What counts for it, by what the provider says (wire-api, 7.7)."""
+
+    @pytest.mark.parametrize(
+        ("status", "code", "message", "is_up"),
+        [
+            (200, "", "", True),
+            *((status, "", "", False) for status in (401, 402, 404, 408, 500, 502, 503, 504, 529)),
+            *((status, "", "", None) for status in (400, 403, 413, 422, 429, 498)),
+            (403, "unsupported_country_region_territory", "Country, region, or territory not supported", None),
+            (403, "", "Your credit balance is too low", False),
+            (429, "insufficient_quota", "You exceeded your current quota", False),
+            (400, "", "prompt is too long: 208310 tokens > 200000 maximum", None),
+            (400, "", "Incorrect API key provided: sk-ab***yz.", False),
+        ],
+    )
+    def test_refusals(self, status, code, message, is_up):
+        assert judge_status(status, code=code, message=message).is_up is is_up
+
+    @pytest.mark.parametrize("is_promised", [False, True])
+    @pytest.mark.parametrize("error", [ConnectError("refused"), ProtocolError("no HTTP"), UpstreamTimeout("idle", 1.0)])
+    def test_faults_of_the_connection_and_of_the_reply(self, error, is_promised):
+        assert judge_error(error, is_promised=is_promised).is_up is False
+
+    def test_who_leaves_and_who_was_overtaken(self):
+        assert GONE.is_up is OUTRUN.is_up is None
 
 
 class TestErrors:

@@ -53,7 +53,7 @@ class EndpointHealth:
         "account", "allowance", "allowance_at", "backlog", "backlog_at", "buckets", "cool_until", "cool_why",
         "estimate", "failed_at", "fleet", "hash", "id", "in_flight", "is_suspect", "is_urgent", "looked_at",
         "must_remind", "news", "offset", "owed", "probe_epoch", "probe_until", "record", "sent_in_flight",
-        "sent_waiting", "started", "tallied_at", "tally", "unsent", "used_epoch", "waiting",
+        "sent_waiting", "started", "tallied_at", "tally", "tried", "unsent", "used_epoch", "waiting", "went_well",
     )  # fmt: skip
 
     def __init__(self, endpoint_id: str, now: float) -> None:
@@ -85,6 +85,10 @@ class EndpointHealth:
         self.must_remind = False
         self.buckets: defaultdict[int, int] = defaultdict(int)
         """Observations of streams, by `histogram` bucket, since they were last taken."""
+        self.tried = 0
+        """Attempts that have ended and count for uptime, since they were last taken."""
+        self.went_well = 0
+        """Of these."""
         # what the fleet knows
         self.record: Record | None = None
         self.offset = 0.0
@@ -170,6 +174,10 @@ class EndpointHealth:
             self._count_failure(now)
         if outcome.verdict is Verdict.LIMIT:
             self.news.limited += 1
+        is_up = outcome.is_up
+        if is_up is not None:
+            self.tried += 1
+            self.went_well += is_up
 
     def _count_success(self, attempt: Attempt) -> None:
         """End the row of failures; but what began before the last of them says nothing of the time since."""
@@ -355,6 +363,12 @@ class EndpointHealth:
     def take_buckets(self) -> Mapping[int, int]:
         """Hand over what has been counted for the percentiles."""
         found, self.buckets = self.buckets, defaultdict(int)
+        return found
+
+    def take_tried(self) -> tuple[int, int]:
+        """Hand over the attempts that count for uptime, and how many of them went well."""
+        found = self.tried, self.went_well
+        self.tried = self.went_well = 0
         return found
 
     def take_news(self, now: float) -> Increment:

@@ -1,23 +1,28 @@
 """Everything known about provider failures: how a result is judged, and what follows from the verdict.
 
-| class     | examples                                             | whose fault | elsewhere | this endpoint           |
-|-----------|------------------------------------------------------|-------------|-----------|-------------------------|
-| OK        | a complete reply                                     | –           | –         | –                       |
-| CLIENT    | 400/413/422 not about this endpoint, content refused | caller      | no        | –                       |
-| GONE      | the caller left                                      | nobody      | –         | –                       |
-| CONTEXT   | prompt too long for this endpoint                    | caller      | yes       | –                       |
-| UNFIT     | a member or feature that this endpoint cannot do     | caller      | yes       | –                       |
-| MISSING   | the provider does not know the model                 | ours        | yes       | cools down              |
-| AUTH      | 401, 403 for our key                                 | ours        | yes       | the account cools down  |
-| QUOTA     | 402, insufficient_quota                              | ours        | yes       | the account cools down  |
-| LIMIT     | 429                                                  | nobody      | yes       | cools down (Retry-After)|
-| OVERLOAD  | 503, 529                                             | provider    | yes       | failure, cools shortly  |
-| TRANSIENT | refused, reset, TLS, 5xx                             | provider    | yes       | failure                 |
-| PROTOCOL  | garbage, empty, a web page                           | provider    | yes       | failure                 |
-| TIMEOUT   | one of our time limits ran out (`Outcome.phase`)     | provider    | yes       | failure                 |
-| EVACUATED | we left, since the endpoint was found to be stuck    | nobody      | yes       | –                       |
-| OUTRUN    | another attempt of the same request had content first | nobody     | –         | –                       |
-| CUT       | the reply broke off after content had been passed on | provider    | no        | break                   |
+| class     | examples                                        | fault    | elsewhere | this endpoint          | uptime |
+|-----------|-------------------------------------------------|----------|-----------|------------------------|--------|
+| OK        | a complete reply                                | –        | –         | –                      | up     |
+| CLIENT    | 400/413/422 not of this endpoint; text refused  | caller   | no        | –                      | –      |
+| GONE      | the caller left                                 | nobody   | –         | –                      | –      |
+| CONTEXT   | prompt too long for this endpoint               | caller   | yes       | –                      | –      |
+| UNFIT     | a member or feature this endpoint cannot do     | caller   | yes       | –                      | –      |
+| MISSING   | the provider does not know the model            | ours     | yes       | cools down             | down   |
+| AUTH      | 401, 403 for our key                            | ours     | yes       | the account cools down | ±      |
+| QUOTA     | 402, insufficient_quota                         | ours     | yes       | the account cools down | down   |
+| LIMIT     | 429                                             | nobody   | yes       | cools (Retry-After)    | –      |
+| OVERLOAD  | 503, 529                                        | provider | yes       | failure, cools shortly | down   |
+| TRANSIENT | refused, reset, TLS, 5xx                        | provider | yes       | failure                | down   |
+| PROTOCOL  | garbage, empty, a web page                      | provider | yes       | failure                | down   |
+| TIMEOUT   | a time limit of ours ran out (`Outcome.phase`)  | provider | yes       | failure                | down   |
+| EVACUATED | we left, since the endpoint was stuck           | nobody   | yes       | –                      | down   |
+| OUTRUN    | another of the attempts had content first       | nobody   | –         | –                      | –      |
+| CUT       | the reply broke off after content was passed on | provider | no        | break                  | down   |
+
+The last column is for the catalogue's uptime (wire-api, 7.7): an attempt that is up is a success in its minute, one
+that is down a failure, the others are not there. It goes by other rules than the breaker: a wrong key, an empty account
+(also where the provider says so with 429) and an unknown model leave the caller without an answer. ±: 401 is down; 403
+does not count, it may be of a region.
 
 A caller is never told of AUTH or QUOTA by the provider's own status: the credentials and the accounts are
 the operator's, so to the caller the endpoint is merely unavailable (502).
@@ -76,8 +81,8 @@ class Rule:
     `can_go_elsewhere` allows the next candidate (as long as nothing has been promised to the caller); `retry_tokens` is
     what that takes from the retry budget. The endpoint (if `is_about_account`, all of its provider's) cools down for
     `cool_s` seconds, doubled at each repetition if `does_cool_grow`; a Retry-After goes before both. `is_charged`: the
-    provider will want money for it. `status` and `error_type` are what the caller sees if this is the final word; a
-    status of 0 means the provider's own.
+    provider will want money for it. `is_up`: what it is to the uptime, None where it does not count. `status` and
+    `error_type` are what the caller sees if this is the final word; a status of 0 means the provider's own.
     """
 
     counts: Counts = Counts.NOTHING
@@ -87,41 +92,48 @@ class Rule:
     does_cool_grow: bool = False
     is_about_account: bool = False
     is_charged: bool = False
+    is_up: bool | None = None
     status: int = 0
     error_type: str = "invalid_request"
 
 
 RULES: Mapping[Verdict, Rule] = {
-    Verdict.OK: Rule(Counts.SUCCESS, is_charged=True),
+    Verdict.OK: Rule(Counts.SUCCESS, is_charged=True, is_up=True),
     Verdict.CLIENT: Rule(),
     Verdict.GONE: Rule(is_charged=True, status=499),
     # Of the request, not of the provider's health: going elsewhere takes nothing from the budget.
     Verdict.CONTEXT: Rule(can_go_elsewhere=True, retry_tokens=0.0, error_type="context_length_exceeded"),
     Verdict.UNFIT: Rule(can_go_elsewhere=True, retry_tokens=0.0),
     # Until the next discovery can have told us more.
-    Verdict.MISSING: Rule(can_go_elsewhere=True, cool_s=60.0, status=404, error_type="not_found"),
+    Verdict.MISSING: Rule(can_go_elsewhere=True, cool_s=60.0, is_up=False, status=404, error_type="not_found"),
     # routing.md, section 3: 60 s x 2^n. A wrong key or an empty account is mended by people, not by time.
     Verdict.AUTH: Rule(
-        can_go_elsewhere=True, cool_s=60.0, does_cool_grow=True, is_about_account=True,
+        can_go_elsewhere=True, cool_s=60.0, does_cool_grow=True, is_about_account=True, is_up=False,
         status=502, error_type="provider_unavailable",
     ),
     Verdict.QUOTA: Rule(
-        can_go_elsewhere=True, cool_s=60.0, does_cool_grow=True, is_about_account=True,
+        can_go_elsewhere=True, cool_s=60.0, does_cool_grow=True, is_about_account=True, is_up=False,
         status=502, error_type="provider_unavailable",
     ),
     Verdict.LIMIT: Rule(
         can_go_elsewhere=True, cool_s=1.0, does_cool_grow=True, status=429, error_type="rate_limit_exceeded"
     ),
     Verdict.OVERLOAD: Rule(
-        Counts.FAILURE, can_go_elsewhere=True, cool_s=1.0, status=503, error_type="provider_overloaded"
+        Counts.FAILURE, can_go_elsewhere=True, cool_s=1.0, is_up=False, status=503, error_type="provider_overloaded"
     ),
-    Verdict.TRANSIENT: Rule(Counts.FAILURE, can_go_elsewhere=True, status=502, error_type="provider_unavailable"),
-    Verdict.PROTOCOL: Rule(Counts.FAILURE, can_go_elsewhere=True, status=502, error_type="provider_unavailable"),
+    Verdict.TRANSIENT: Rule(
+        Counts.FAILURE, can_go_elsewhere=True, is_up=False, status=502, error_type="provider_unavailable"
+    ),
+    Verdict.PROTOCOL: Rule(
+        Counts.FAILURE, can_go_elsewhere=True, is_up=False, status=502, error_type="provider_unavailable"
+    ),
     # Twice, since the caller has waited for it, and so have others (Finagle: a time-out is the dearest retry).
-    Verdict.TIMEOUT: Rule(Counts.FAILURE, can_go_elsewhere=True, retry_tokens=2.0, status=504, error_type="timeout"),
-    Verdict.EVACUATED: Rule(can_go_elsewhere=True, is_charged=True, status=504, error_type="timeout"),
+    Verdict.TIMEOUT: Rule(
+        Counts.FAILURE, can_go_elsewhere=True, retry_tokens=2.0, is_up=False, status=504, error_type="timeout"
+    ),
+    Verdict.EVACUATED: Rule(can_go_elsewhere=True, is_charged=True, is_up=False, status=504, error_type="timeout"),
     Verdict.OUTRUN: Rule(is_charged=True, status=499),
-    Verdict.CUT: Rule(Counts.BREAK, is_charged=True, status=502, error_type="provider_unavailable"),
+    Verdict.CUT: Rule(Counts.BREAK, is_charged=True, is_up=False, status=502, error_type="provider_unavailable"),
 }  # fmt: skip
 
 MAX_RETRY_AFTER_S = 60.0
@@ -147,6 +159,11 @@ class Outcome:
     @property
     def rule(self) -> Rule:
         return RULES[self.verdict]
+
+    @property
+    def is_up(self) -> bool | None:
+        """As in its rule; but a 403 may be of a region."""
+        return None if self.status == 403 and self.verdict is Verdict.AUTH else RULES[self.verdict].is_up
 
 
 OK = Outcome(Verdict.OK, 200)
