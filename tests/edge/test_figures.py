@@ -117,6 +117,12 @@ class TestStore:
         assert await worker.of(B) == Figures()
         assert not [*worker.board.groups], "to look is not to have traffic"
 
+    async def test_of_a_model_one_endpoint_may_be_asked_for_alone(self, worker):
+        """As the list of those that retain nothing does: the others must not be unknown because of it."""
+        await worker.tells(B.id, tail=5)
+        assert (await worker.of(A)).status == 0
+        assert (await worker.of(B)).status == -3
+
     async def test_one_that_is_out(self, worker):
         await worker.tells(A.id, tail=5)
         assert (await worker.of(A)).status == -3

@@ -82,7 +82,7 @@ class LiveFigures:
         """As FiguresOf; what is told is at most FRESH_S old."""
         async with self._turn:  # those who come meanwhile wait for the same answer
             now = clock.monotonic()
-            stale = [one for one in endpoints if now - self._read_at.get(one.model.id, -math.inf) >= FRESH_S]
+            stale = [one for one in endpoints if now - self._read_at.get(one.id, -math.inf) >= FRESH_S]
             if stale:
                 await self._read(stale)
         return {one.id: self._known[one.id] for one in endpoints if one.id in self._known}
@@ -93,7 +93,7 @@ class LiveFigures:
         groups = [*models, *sorted(accounts)]
         records = await self._records(groups) if self._may_ask() else self._remembered(groups)
         percentiles = await self._histograms(models) if self._may_ask() else self._own_histograms(models)
-        self._read_at |= dict.fromkeys(models, clock.monotonic())
+        self._read_at |= dict.fromkeys((one.id for one in endpoints), clock.monotonic())
         for endpoint in endpoints:
             found, account = records.get(endpoint.id), records.get(ACCOUNT + endpoint.provider.slug)
             first_token, speed = percentiles.get(endpoint.id, (None, None))
