@@ -9,6 +9,7 @@ from fairlead.edge.endpoint_view import endpoint_object
 from fairlead.edge.figures import UNKNOWN, Figures
 from fairlead.edge.price_view import price_view
 from fairlead.health.histogram import FIRST_TOKEN, SPEED, Histogram
+from fairlead.health.minutes import Uptime
 from fairlead.plan.wish import tag
 
 from .catalogues import ACME, CATALOG, CHEAP, LARGE, SMALL
@@ -16,7 +17,7 @@ from .catalogues import ACME, CATALOG, CHEAP, LARGE, SMALL
 PLAIN, QUANTIZED = CATALOG.endpoints[LARGE.id]
 BUSY = Figures(
     -1,
-    99.5,
+    Uptime(99.5, 98.0, 70.25),
     Histogram(FIRST_TOKEN, {FIRST_TOKEN.bucket(math.log(0.2)): 50.0, FIRST_TOKEN.bucket(math.log(1.5)): 40.0}),
     Histogram(SPEED, {SPEED.bucket(math.log(20.0)): 60.0, SPEED.bucket(math.log(90.0)): 40.0}),
 )
@@ -24,6 +25,10 @@ BUSY = Figures(
 
 def shown(endpoint=PLAIN, figures=UNKNOWN, *, is_anonymous=False):
     return endpoint_object(endpoint, figures, is_anonymous=is_anonymous)
+
+
+def uptimes(found):
+    return tuple(found[f"uptime_last_{window}"] for window in ("5m", "30m", "1d"))
 
 
 def test_an_endpoint():
@@ -104,7 +109,7 @@ def test_speed_in_milliseconds_and_tokens_per_second():
     }
     assert found["throughput_last_30m"]["p50"] == pytest.approx(20, rel=0.06)
     assert found["throughput_last_30m"]["p90"] == pytest.approx(90, rel=0.06)
-    assert (found["status"], found["uptime_last_5m"]) == (-1, 99.5)
+    assert (found["status"], uptimes(found)) == (-1, (99.5, 98.0, 70.25))
     assert found["perf_last_30m_by_workload"] == {
         "text_generation": {
             "latency": found["latency_last_30m"],
@@ -118,9 +123,13 @@ def test_the_speed_is_not_for_everybody():
     found = shown(figures=BUSY, is_anonymous=True)
     assert found["latency_last_30m"] is found["throughput_last_30m"] is None
     assert "perf_last_30m_by_workload" not in found
-    assert (found["status"], found["uptime_last_5m"]) == (-1, 99.5)
+    assert (found["status"], uptimes(found)) == (-1, (99.5, 98.0, 70.25))
 
 
 def test_one_observation_long_ago_is_no_percentile():
     faint = Figures(first_token=Histogram(FIRST_TOKEN, {3: 0.1}), speed=Histogram(SPEED, {}))
     assert shown(figures=faint)["latency_last_30m"] is shown(figures=faint)["throughput_last_30m"] is None
+
+
+def test_no_traffic_in_a_while_is_no_uptime_of_that_while():
+    assert uptimes(shown(figures=Figures(uptime=Uptime(None, None, 100.0)))) == (None, None, 100.0)

@@ -7,11 +7,12 @@ import pytest
 
 from fairlead import clock
 from fairlead.catalog.model import Endpoint, Model, Provider
-from fairlead.edge.figures import AT_ONCE, FRESH_S, Figures, LiveFigures, nothing_known, status_of, uptime_of
+from fairlead.edge.figures import AT_ONCE, FRESH_S, Figures, LiveFigures, nothing_known, status_of
 from fairlead.health import sums
 from fairlead.health.board import HealthBoard
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.histogram import FIRST_TOKEN, SPEED
+from fairlead.health.minutes import NO_UPTIME, Uptime
 from fairlead.health.outcome import Outcome, Verdict
 from fairlead.health.percentiles import Batch, Percentiles
 from fairlead.health.record import Flush, Increment, Record, State
@@ -72,6 +73,11 @@ class Worker:
         (answer,) = await HealthStore(self.client, LIMITS).merge([flush])
         assert endpoint_id in answer.records
 
+    async def minute(self):
+        """The current one, by the store's clock."""
+        seconds, _ = await self.client.time()
+        return seconds // 60
+
     def fails(self, endpoint, times):
         """This worker sees an endpoint fail, and judges by itself."""
         now = clock.monotonic()
@@ -107,15 +113,25 @@ def now(monkeypatch):
 
 class TestStore:
     async def test_what_other_workers_know(self, worker):
-        await worker.tells(A.id, {sums.A20: 8.0, sums.F20: 2.0})
+        await worker.tells(A.id)
         counts = {FIRST_TOKEN.bucket(math.log(0.3)): 5.0, SPEED.bucket(math.log(60.0)): 5.0}
         await worker.percentile_store.add([Batch("acme/large", "another", 1, 0.0, {A.id: counts})])
         found = await worker.of(A)
-        assert (found.status, found.uptime) == (0, 75.0)
+        assert (found.status, found.uptime) == (0, NO_UPTIME)
         assert found.first_token.quantile(0.5) == pytest.approx(0.3, rel=0.05)
         assert found.speed.quantile(0.5) == pytest.approx(60.0, rel=0.05)
         assert await worker.of(B) == Figures()
         assert not [*worker.board.groups], "to look is not to have traffic"
+
+    async def test_uptime_is_the_fleets(self, worker):
+        """Two workers have seen half of each minute."""
+        minute = await worker.minute()
+        for name in ("one", "other"):
+            told = {A.id: {minute - 1: (5, 5), minute - 2: (5, 3), minute - 20: (5, 4)}, B.id: {minute - 40: (9, 9)}}
+            await worker.percentile_store.add([Batch("acme/large", name, 1, 0.0, minutes=told)])
+        figures = await worker.figures.of([A, B])
+        assert figures[A.id].uptime == Uptime(50.0, 66.67, 66.67)
+        assert figures[B.id].uptime == Uptime(None, None, 100.0)
 
     async def test_of_a_model_one_endpoint_may_be_asked_for_alone(self, worker):
         """As the list of those that retain nothing does: the others must not be unknown because of it."""
@@ -174,8 +190,13 @@ class TestWithoutTheStore:
     async def test_what_this_worker_knows(self, lonely):
         lonely.fails(A, 5)
         found = await lonely.of(A)
-        assert (found.status, found.uptime) == (-3, 0.0)
+        assert found.status == -3
         assert await lonely.of(B) == Figures()
+
+    async def test_uptime_is_this_workers(self, lonely):
+        lonely.fails(A, 12)
+        lonely.percentiles.batches(clock.monotonic())
+        assert (await lonely.of(A)).uptime == Uptime(0.0, 0.0, 0.0)
 
     async def test_percentiles_are_this_workers(self, lonely):
         now = clock.monotonic()
@@ -229,27 +250,3 @@ def test_status(members, account, status):
 def test_status_of_the_unknown():
     assert status_of(None, None) == 0
     assert status_of(None, (record(cool_until=101.0), 100.0)) == -1
-
-
-@pytest.mark.parametrize(
-    ("counted", "uptime"),
-    [
-        ({}, None),
-        ({sums.A20: 4.0}, 100.0),
-        ({sums.A20: 4.0, sums.F20: 1.0}, 75.0),
-        ({sums.A20: 4.0, sums.F20: 4.0}, 0.0),
-        ({sums.A20: 4.0, sums.S60: 2.0, sums.M60: 1.0}, 50.0),
-        ({sums.A20: 4.0, sums.F20: 2.0, sums.S60: 2.0, sums.M60: 1.0}, 25.0),
-        ({sums.A20: 4.0, sums.F20: 4.0000001}, 0.0),
-    ],
-)
-def test_uptime_is_the_share_of_attempts_that_went_well(counted, uptime):
-    assert uptime_of((record(counted), 100.0)) == uptime
-    assert uptime_of((record(counted), 160.0)) == uptime, "time alone changes no share"
-
-
-def test_uptime_of_an_endpoint_that_has_not_been_asked_for_five_minutes():
-    once = record({sums.A20: 1.0})
-    assert uptime_of((once, 399.0)) == 100.0
-    assert uptime_of((once, 401.0)) is None
-    assert uptime_of(None) is None

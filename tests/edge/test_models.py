@@ -17,6 +17,7 @@ from fairlead.edge.figures import UNKNOWN, Figures
 from fairlead.edge.model_view import model_object
 from fairlead.edge.models import PAGE, model_routes
 from fairlead.health.histogram import FIRST_TOKEN, Histogram
+from fairlead.health.minutes import Uptime
 from fairlead.store.keys import KeyRing, KeyStore
 from fairlead.store.redis import connect
 from harness.asking import asking
@@ -32,8 +33,8 @@ KEYS = [
     dataclasses.replace(from_token(ACME_ONLY, "acme"), allowed_models=("acme/*",), allowed_providers=("acme",)),
     dataclasses.replace(from_token(EXPIRED, "expired"), expires=NOW),
 ]
-SLOW = Figures(-1, 50.0, Histogram(FIRST_TOKEN, {FIRST_TOKEN.bucket(math.log(3.0)): 9.0}))
-FAST = Figures(0, 100.0, Histogram(FIRST_TOKEN, {FIRST_TOKEN.bucket(math.log(0.1)): 9.0}))
+SLOW = Figures(-1, Uptime(50.0, 50.0, 50.0), Histogram(FIRST_TOKEN, {FIRST_TOKEN.bucket(math.log(3.0)): 9.0}))
+FAST = Figures(0, Uptime(100.0, 90.0, None), Histogram(FIRST_TOKEN, {FIRST_TOKEN.bucket(math.log(0.1)): 9.0}))
 
 
 async def figures(endpoints):
@@ -270,7 +271,7 @@ class TestEndpoints:
             answer = await ask("GET", "/v1/models/acme/large/endpoints", key=key)
             shown = answer.json["data"]["endpoints"][0]
             assert (shown["latency_last_30m"] is not None) is is_shown
-            assert shown["uptime_last_5m"] == 100.0
+            assert [shown[f"uptime_last_{window}"] for window in ("5m", "30m", "1d")] == [100.0, 90.0, None]
 
     async def test_a_key_that_is_refused_is_refused_here_too(self, ask):
         for key in ("sk-guess", EXPIRED):

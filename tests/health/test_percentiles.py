@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from fairlead.health.board import FORGOTTEN_S, HealthBoard
 from fairlead.health.histogram import BUCKETS, FIRST_TOKEN, HALF_LIFE_S, SPEED, add, decayed
-from fairlead.health.outcome import OK
-from fairlead.health.percentiles import READ_S, RESTORER, TICK_S, Percentiles, Stored
+from fairlead.health.minutes import DAY, DAYS_S, NO_UPTIME, Day, Uptime, judged
+from fairlead.health.minutes import add as add_minutes
+from fairlead.health.outcome import GONE, OK, Outcome, Verdict
+from fairlead.health.percentiles import READ_S, RESTORER, TICK_S, Percentiles, Seen, Stored
 
 MODEL = "acme/large"
 A, B = f"a:{MODEL}", f"b:{MODEL}"
@@ -32,6 +34,7 @@ class Shelf:
         self.lives += 1
         self.counts = {}
         self.seen = {}
+        self.minutes = {}
 
     def add(self, batch, now):
         if batch.number > self.seen.get(batch.worker, 0):
@@ -41,7 +44,15 @@ class Shelf:
                 counts = decayed(counts, now - at)
                 add(counts, news)
                 self.counts[endpoint_id] = now, counts
-        return Stored(now, f"life {self.lives}" if self.seen else "", copy.deepcopy(self.counts))
+            for endpoint_id, tried in batch.minutes.items():
+                add_minutes(self.minutes.setdefault(endpoint_id, {}), tried)
+        born = f"life {self.lives}" if self.seen else ""
+        days = {endpoint_id: self.day(endpoint_id, now) for endpoint_id in batch.asks}
+        return Stored(now, born, copy.deepcopy(self.counts), days)
+
+    def day(self, endpoint_id, now):
+        last, minutes = int(now // 60), self.minutes.get(endpoint_id, {})
+        return Day(last, b"".join(judged(*minutes.get(m, (0, 0))) for m in range(last - DAY + 1, last + 1)))
 
 
 class Worker:
@@ -55,6 +66,17 @@ class Worker:
 
     def ask(self, now):
         self.board.asked(MODEL, now + self.ahead)
+
+    def meet(self, now):
+        """Hear from the store for the first time."""
+        self.ask(now)
+        self.tick(now)
+
+    def end(self, now, outcome=OK, times=1, endpoint_id=A):
+        """Make attempts that end so, without content."""
+        for _ in range(times):
+            attempt = self.board.of(endpoint_id, now + self.ahead).begin(now + self.ahead, is_stream=True)
+            self.board.end(attempt, outcome, now + self.ahead)
 
     def see(self, now, first_token_s, endpoint_id=A, speed=50.0, tokens=101, *, is_stream=True):
         """Serve a request whose answer ends at `now`."""
@@ -110,7 +132,8 @@ class TestSeen:
 
     def test_a_reply_in_one_piece_shows_neither(self, worker):
         worker.see(10.0, 0.25, is_stream=False)
-        assert worker.tick(10.0) == []
+        (batch,) = worker.tick(10.0)
+        assert batch.news == {}
         assert worker.percentiles.first_token(A) is None
         assert worker.percentiles.speed(A) is None
 
@@ -167,12 +190,15 @@ class TestFleet:
     def test_all_arrives_once_whatever_is_lost_on_the_way(self, seed, faults):
         shelf = Shelf()
         workers = [Worker(shelf, f"w{n}", ahead=seed.uniform(0, 1e6)) for n in range(3)]
-        now, all_seen = 10.0, []
+        for worker in workers:
+            worker.meet(1.5)
+        now, all_seen, minutes = 10.5, [], {A: {}, B: {}}
         for fault in faults:
             worker = seed.choice(workers)
             for _ in range(seed.randrange(5)):
                 all_seen.append((now, seed.choice([A, B]), seed.uniform(0.001, 700.0)))
                 worker.see(now, all_seen[-1][2], all_seen[-1][1])
+                add_minutes(minutes[all_seen[-1][1]], {int(now // 60): (1, 1)})
             worker.tick(now, is_sent=fault != "request", is_answered=fault == "none")
             now += seed.choice([2.0, 2.0, 77.0])
         for worker in workers * 2:  # what was not acknowledged, and what has come since
@@ -186,6 +212,7 @@ class TestFleet:
                         add(expected, decayed({bucket: 1.0}, now - at))
             at, found = shelf.counts.get(endpoint_id, (now, {}))
             assert decayed(found, now - at) == pytest.approx(expected)
+            assert shelf.minutes.get(endpoint_id, {}) == minutes[endpoint_id]
 
     def test_what_was_seen_fades(self, worker):
         for _ in range(8):
@@ -205,14 +232,97 @@ class TestFleet:
         assert worker.median() == pytest.approx(3.0, rel=PRECISION)
 
 
+class TestMinutes:
+    """What is counted for uptime; what it is worth, test_minutes.py says."""
+
+    FAILURE = Outcome(Verdict.TRANSIENT, 500)
+
+    def test_all_workers_count_into_the_same_minute(self, shelf):
+        workers = [Worker(shelf, f"w{n}", ahead=n * 12_345.6) for n in range(3)]
+        for worker in workers:
+            worker.meet(100.0)
+            worker.end(130.0, OK, 4)
+            worker.end(130.0, self.FAILURE, 2)
+            worker.end(130.0, GONE, 50)
+            worker.tick(130.0)
+        assert shelf.minutes == {A: {2: (18, 12)}}
+
+    def test_an_attempt_counts_when_it_is_over(self, shelf, worker):
+        worker.meet(100.0)
+        attempt = worker.board.of(A, 119.0).begin(119.0, is_stream=True)
+        worker.board.first_token(attempt, 119.5)
+        worker.tick(119.0)
+        worker.board.end(attempt, OK, 185.0)
+        worker.tick(186.0)
+        assert shelf.minutes == {A: {3: (1, 1)}}
+
+    def test_what_was_counted_before_the_store_was_met_is_told_after_it(self, shelf):
+        worker = Worker(shelf, ahead=3_600.0)
+        for now in (0.0, 60.0, 120.0):
+            worker.end(now, OK, 10)
+            worker.tick(now, is_sent=False)
+        assert worker.percentiles.uptime(A) == Uptime(100.0, 100.0, 100.0)
+        worker.tick(122.0)
+        assert shelf.minutes == {}
+        worker.tick(124.0)
+        assert shelf.minutes == {A: {0: (10, 10), 1: (10, 10), 2: (10, 10)}}
+        assert worker.batches(126.0) == []
+
+    def test_while_the_store_is_away_each_attempt_stays_in_its_minute(self, shelf, worker):
+        worker.meet(0.0)
+        for now in range(2, 400, 2):
+            worker.end(float(now), OK)
+            worker.tick(float(now), is_sent=False)
+        for now in (400.0, 402.0):
+            worker.tick(now)
+        assert shelf.minutes == {A: {0: (29, 29), **dict.fromkeys(range(1, 6), (30, 30)), 6: (20, 20)}}
+
+    def test_the_worker_knows_what_the_store_said_and_what_it_has_not_confirmed(self, shelf):
+        one, other = Worker(shelf, "one"), Worker(shelf, "other", ahead=777.0)
+        one.meet(0.0)
+        one.end(2.0, self.FAILURE, 10)
+        one.tick(2.0)
+        other.board.of(A, DAYS_S)
+        other.meet(DAYS_S)
+        other.end(DAYS_S, OK)
+        assert other.percentiles.uptime(A) == Uptime(0.0, 0.0, 0.0)
+        other.tick(DAYS_S + 2.0, is_sent=False)
+        other.end(DAYS_S + 4.0, OK, 9)
+        other.tick(DAYS_S + 4.0, is_sent=False)
+        assert other.percentiles.uptime(A) == Uptime(50.0, 50.0, 50.0)
+        assert other.percentiles.seen(A) == Seen(None, None, Uptime(50.0, 50.0, 50.0))
+
+    def test_of_what_nobody_knows_there_is_none(self, worker):
+        assert worker.percentiles.uptime("unheard of") == NO_UPTIME
+        worker.meet(10.0)
+        assert worker.percentiles.uptime(A) == NO_UPTIME
+
+    def test_days_are_asked_for_once_in_a_while(self, worker):
+        worker.board.of(B, 0.0)
+        asks = {}
+        for now in range(10, 140, 2):
+            worker.end(float(now), OK)
+            for batch in worker.tick(float(now)):
+                if batch.asks:
+                    asks[now] = set(batch.asks)
+        assert asks == {10: {A, B}, 70: {A, B}, 130: {A, B}}
+
+    def test_only_what_can_be_numbered_is_told(self, worker):
+        worker.end(10.0, OK)
+        (reading,) = worker.tick(10.0)
+        assert (reading.number, reading.minutes) == (0, {})
+
+
 class TestWhatIsSent:
     def test_only_groups_with_news_and_of_them_what_was_touched(self, worker):
+        worker.meet(8.0)
         worker.see(10.0, 0.1)
         worker.board.of(B)
         worker.board.of("a:acme/small")
         (batch,) = worker.tick(10.0)
         assert (batch.group, batch.worker) == (MODEL, "w")
         assert batch.news == {A: {TENTH: 1.0, FIFTY: 1.0}}
+        assert batch.minutes == {A: {0: (1, 1)}}
         assert worker.batches(12.0) == []
 
     def test_an_idle_group_is_read_for_as_long_as_it_is_asked_for(self, worker):
@@ -295,6 +405,7 @@ class TestStoreAway:
         (group,) = worker.percentiles._groups.values()
         assert len(group.unacknowledged) == 1
         assert len(group.backlog[A]) <= BUCKETS
+        assert len(group.minutes.untold[A]) <= DAY
         worker.tick(86_400.0)
         worker.tick(86_400.0 + TICK_S)
         assert worker.count() == pytest.approx(HALF_LIFE_S / 40 / 0.693, rel=0.1)
@@ -315,6 +426,8 @@ class TestStoreEmptied:
     def workers(self, shelf):
         """Three who know of ten observations."""
         workers = [Worker(shelf, f"w{n}") for n in range(3)]
+        for worker in workers:
+            worker.meet(10.0 - READ_S)
         for _ in range(10):
             workers[0].see(10.0, 0.1)
         for worker in workers:

@@ -7,6 +7,7 @@ clock is replaced.
 import asyncio
 import math
 import random
+import struct
 from dataclasses import dataclass
 
 import pytest
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from fairlead import clock
 from fairlead.health.board import HealthBoard
 from fairlead.health.histogram import BUCKETS, FIRST_TOKEN, HALF_LIFE_S, SPEED, add, decayed
+from fairlead.health.minutes import DAY
 from fairlead.health.outcome import OK
 from fairlead.health.percentiles import TICK_S, Batch, Percentiles, Stored
 from fairlead.store import percentiles as store_percentiles
 from fairlead.store.health import StoreAway
-from fairlead.store.percentiles import FORGET_S, NEGLIGIBLE, PercentileStore, PercentileSync
+from fairlead.store.percentiles import AT_ONCE, FORGET_S, NEGLIGIBLE, WORKER_S, PercentileStore, PercentileSync
 from fairlead.store.redis import connect
 from fairlead.tasks import Tasks
 from harness.still import StillClock, still
@@ -31,12 +33,27 @@ pytestmark = pytest.mark.anyio
 TIME_LIMIT_S = 10
 MODEL = "acme/large"
 A, B, C = (f"{slug}:{MODEL}" for slug in "abc")
+MINUTES = f"fl:1:{{{MODEL}}}:minutes:{A}"
+FIRST_SLOT = 827
+"""Minute of the day at which a fleet's time begins."""
 KEY = f"fl:1:{{{MODEL}}}:percentiles"
 PRECISION = 0.049
 
 
 class StillStore(StillClock, PercentileStore):
     pass
+
+
+class CountingStore(StillStore):
+    """Counts the calls of each round trip."""
+
+    def __init__(self, client):
+        super().__init__(client)
+        self.sizes = []
+
+    async def add(self, batches):
+        self.sizes.append(len(batches))
+        return await super().add(batches)
 
 
 def still_store(url):
@@ -87,7 +104,7 @@ NEWS = st.dictionaries(
     max_size=2,
 )
 TELL = st.builds(Tell, st.sampled_from(["w1", "w2", "w3"]), st.integers(0, 5).map(lambda n: n == 0), NEWS)
-WAITS_S = [-7.0, 0.003, 2.0, 2.0, 150.0, 3600.0, 3601.0]
+WAITS_S = [-7.0, 0.003, 2.0, 2.0, 150.0, 3600.0, 3601.0, 86_400.0, 86_401.0]
 STEPS = st.one_of(TELL, TELL, st.builds(Wait, st.sampled_from(WAITS_S)), st.builds(Empty))
 
 
@@ -97,7 +114,7 @@ def random_step(rng):
     if kind < 0.01:
         return Empty()
     if kind < 0.4:
-        return Wait(rng.choice(WAITS_S[:-2] if rng.random() < 0.9 else WAITS_S))
+        return Wait(rng.choice(WAITS_S[:5] if rng.random() < 0.9 else WAITS_S))
     news = {
         endpoint_id: {rng.randrange(BUCKETS): rng.uniform(0.01, 99.0) for _ in range(rng.randrange(20))}
         for endpoint_id in rng.sample([A, B], rng.randrange(3))
@@ -119,7 +136,7 @@ class Ledger:
     def forget(self):
         for endpoint_id in [i for i, at in self.at.items() if self.now - at > FORGET_S]:
             del self.at[endpoint_id], self.told[endpoint_id]
-        self.numbers = {w: seen for w, seen in self.numbers.items() if self.now - seen[1] <= FORGET_S}
+        self.numbers = {w: seen for w, seen in self.numbers.items() if self.now - seen[1] <= WORKER_S}
 
     def tell(self, told):
         self.forget()
@@ -226,7 +243,10 @@ class TestScript:
         assert (await added(store, batch(1, {B: {3: 1.0}}, worker="new"))).counts.keys() == {A, B}
         await store.set_clock(1001.0 + FORGET_S)
         assert (await added(store, batch(0))).counts.keys() == {B}
-        assert set(await store.client.hkeys(KEY)) == {b"born", b"e:%b" % B.encode(), b"w:new"}
+        assert set(await store.client.hkeys(KEY)) == {b"born", b"e:%b" % B.encode(), b"w:new", b"w:old"}
+        await store.set_clock(1001.0 + WORKER_S)
+        await added(store, batch(0))
+        assert set(await store.client.hkeys(KEY)) == {b"born", b"w:new"}
 
     async def test_what_has_become_negligible_is_dropped(self, store):
         await added(store, batch(1, {A: {3: 1.0, 4: 100.0}}))
@@ -260,29 +280,54 @@ class TestStore:
         names = [f"group/{n}" for n in range(20)]
         answers = await store.add([batch(1, {f"a:{name}": {3: 1.0}}, group=name) for name in names])
         assert [[*answer.counts] for answer in answers] == [[f"a:{name}"] for name in names]
-        assert (await store.read(names)).keys() == {f"a:{name}" for name in names}
+        assert {group: [*seen] for group, seen in (await store.read(dict.fromkeys(names, ()))).items()} == {
+            name: [f"a:{name}"] for name in names
+        }
         await client.aclose()
 
     async def test_reading_all_groups(self, store):
         news = {FIRST_TOKEN.bucket(math.log(0.2)): 4.0, SPEED.bucket(math.log(70.0)): 3.0}
         await added(store, batch(1, {A: news}), batch(1, {"a:x/y": news}, group="x/y"))
         await store.set_clock(1000.0 + HALF_LIFE_S)
-        found = await store.read([MODEL, "x/y", "unheard/of"])
-        assert found.keys() == {A, "a:x/y"}
-        first_token, speed = found[A]
+        found = await store.read(dict.fromkeys([MODEL, "x/y", "unheard/of"], ()))
+        assert {group: [*seen] for group, seen in found.items()} == {MODEL: [A], "x/y": ["a:x/y"], "unheard/of": []}
+        first_token, speed = found[MODEL][A].first_token, found[MODEL][A].speed
         assert (first_token.count, speed.count) == pytest.approx((2.0, 1.5))
         assert first_token.quantile(0.5) == pytest.approx(0.2, rel=PRECISION)
         assert speed.quantile(0.5) == pytest.approx(70.0, rel=PRECISION)
 
     async def test_reading_nothing(self, store):
-        assert await store.read([]) == {}
+        assert await store.read({}) == {}
+
+    async def test_a_large_catalogue_is_read_in_parts(self, redis_url):
+        async with still(CountingStore, redis_url) as store:
+            names = [f"group/{n}" for n in range(2 * AT_ONCE + 1)]
+            await added(store, batch(1, {f"a:{names[-1]}": {3: 1.0}}, group=names[-1]))
+            found = await store.read(dict.fromkeys(names, ()))
+            assert [len(found), found[names[0]].keys(), found[names[-1]].keys()] == [
+                len(names),
+                set(),
+                {f"a:{names[-1]}"},
+            ]
+            assert store.sizes == [1, AT_ONCE, AT_ONCE, 1]
+
+    async def test_a_part_that_cannot_be_read_is_missing(self, store):
+        await store.client.hset(KEY, f"e:{A}", "junk")
+        await added(store, batch(1, {"a:x/y": {3: 1.0}}, group="x/y"))
+        assert (await store.read({MODEL: (), "x/y": ()})).keys() == {"x/y"}
 
     async def test_away(self):
         client = connect("unix:///nowhere.sock")
         store = PercentileStore(client)
         assert [type(answer) for answer in await store.add([batch(1), batch(2)])] == [StoreAway] * 2
-        with pytest.raises(StoreAway):
-            await store.read([MODEL])
+        assert await store.read({MODEL: ()}) == {}
+        await client.aclose()
+
+    async def test_a_store_that_says_nothing_is_not_asked_for_each_part(self):
+        client = connect("unix:///nowhere.sock")
+        store = CountingStore(client)
+        assert await store.read({f"group/{n}": () for n in range(3 * AT_ONCE)}) == {}
+        assert store.sizes == [AT_ONCE]
         await client.aclose()
 
     @pytest.mark.parametrize("kept", [{f"e:{A}": "junk"}, {f"e:{A}": "twelve bytes"}, {"w:w": ""}])
@@ -318,7 +363,7 @@ class Worker:
 
 
 class Fleet:
-    """Two workers, their store, and the time they live in."""
+    """Two workers, their store, and the time they live in. Its first minute is number 0."""
 
     def __init__(self, store, monkeypatch):
         self.store = store
@@ -336,8 +381,14 @@ class Fleet:
                 await worker.sync.flush()
 
     async def count(self):
-        found = await self.store.read([MODEL])
-        return found[A][0].count if A in found else 0.0
+        found = (await self.store.read({MODEL: ()}))[MODEL]
+        return found[A].first_token.count if A in found else 0.0
+
+    async def tried(self):
+        """Attempts and successes in the store, by minute."""
+        data = await self.store.client.get(MINUTES)
+        counts = struct.iter_unpack("<II", data[8 + DAY :])
+        return {slot - FIRST_SLOT: tried for slot, tried in enumerate(counts) if tried != (0, 0)}
 
 
 @pytest.fixture
@@ -368,6 +419,7 @@ class TestFleet:
 
     async def test_a_store_that_was_frozen_has_counted_all_once(self, fleet, valkey):
         one, other = fleet.workers
+        await fleet.tick()
         one.see(0.1, 4)
         await fleet.tick()
         valkey.freeze()
@@ -381,6 +433,30 @@ class TestFleet:
         await fleet.tick(3)
         assert await fleet.count() == pytest.approx(64.0, rel=0.05)
         assert one.count() == pytest.approx(64.0, rel=0.05)
+        assert await fleet.tried() == {0: (64, 64)}
+
+    async def test_minutes_add_up_where_they_belong_while_the_store_is_away(self, fleet, valkey):
+        await fleet.tick()
+        valkey.kill()
+        for _ in range(6):
+            for worker in fleet.workers:
+                worker.see(0.1, 5)
+            await fleet.tick(15, is_store_away=True)
+        assert [worker.percentiles.uptime(A).last_5m for worker in fleet.workers] == [100.0, 100.0], "by its own ten"
+        valkey.start()
+        await fleet.tick(3)
+        assert await fleet.tried() == {0: (10, 10), 1: (20, 20), 2: (20, 20), 3: (10, 10)}
+        assert (await fleet.store.read({MODEL: [A]}))[MODEL][A].uptime.last_5m == 100.0
+
+    async def test_minutes_of_a_store_that_was_emptied_begin_anew(self, fleet):
+        one, other = fleet.workers
+        await fleet.tick()
+        one.see(0.1, 40)
+        await fleet.tick(2)
+        await fleet.store.client.flushdb()
+        other.see(0.1, 3)
+        await fleet.tick(2)
+        assert await fleet.tried() == {0: (3, 3)}
 
     async def test_a_store_that_was_emptied_is_given_back_what_it_knew(self, fleet):
         one, other = fleet.workers

@@ -16,7 +16,7 @@ from fairlead.health.board import ACCOUNT, HealthBoard
 from fairlead.health.histogram import Histogram
 from fairlead.health.percentiles import Percentiles
 from fairlead.health.record import Snapshot
-from fairlead.store.health import HealthStore, StoreAway
+from fairlead.store.health import HealthStore
 from fairlead.store.percentiles import PercentileStore
 
 FRESH_S = 0.5
@@ -90,16 +90,17 @@ class Fleet:
         return reading
 
     async def _first_tokens(self, endpoints: Sequence[str]) -> dict[str, Histogram]:
-        groups = sorted({name.partition(":")[2] for name in endpoints})
-        found: dict[str, Histogram] = {}
-        try:
-            for start in range(0, len(groups), AT_ONCE):
-                read = await self._percentile_store.read(groups[start : start + AT_ONCE])
-                found |= {name: first_token for name, (first_token, _) in read.items()}
-        except StoreAway:
-            remembered = {name: self._percentiles.first_token(name) for name in endpoints}
-            return {name: histogram for name, histogram in remembered.items() if histogram is not None} | found
-        return found
+        groups: dict[str, list[str]] = {}
+        for name in endpoints:
+            groups.setdefault(name.partition(":")[2], []).append(name)
+        told = await self._percentile_store.read(dict.fromkeys(groups, ()))
+        found: dict[str, Histogram | None] = {}
+        for group, served in groups.items():
+            if group in told:
+                found |= {name: seen.first_token for name, seen in told[group].items()}
+            else:
+                found |= {name: self._percentiles.first_token(name) for name in served}
+        return {name: histogram for name, histogram in found.items() if histogram is not None}
 
     def _remembered(self, groups: Iterable[str]) -> Iterable[tuple[str, Known]]:
         """What this worker knows of these groups."""

@@ -3,7 +3,7 @@
 `tag` is what `provider.order` and the like take. `latency_last_30m` (milliseconds to the first token) and
 `throughput_last_30m` (tokens per second after it) are of streams, percentiles of the plain kind (a tenth is above p90),
 with a half-life of five minutes rather than a window of thirty; null for callers without a key and for endpoints
-without traffic. What uptime and status are is said in `figures.py`; nobody counts for half an hour or a day.
+without traffic. The uptimes are explained in `health/minutes.py`, `status` in `figures.py`.
 
 Where nobody knows, the answer is the careful one: no tools of the provider's own, no voices, `unknown` for a
 quantization, 0 for a context length (clients want a number). Each way to choose a tool is taken to work where the
@@ -45,9 +45,9 @@ def endpoint_object(endpoint: Endpoint, figures: Figures, *, is_anonymous: bool)
         "service_tier": None,
         "latency_last_30m": latency,
         "throughput_last_30m": throughput,
-        "uptime_last_5m": figures.uptime,
-        "uptime_last_30m": None,
-        "uptime_last_1d": None,
+        "uptime_last_5m": figures.uptime.last_5m,
+        "uptime_last_30m": figures.uptime.last_30m,
+        "uptime_last_1d": figures.uptime.last_1d,
         "supports_voice_cloning": False,
         "supports_image_reference": False,
         "supports_multiple_audio_references": False,

@@ -3,10 +3,7 @@
 Any worker can answer: it reads the groups it is asked about from the store, and remembers them for FRESH_S. While the
 store is away it tells what it knows itself.
 
-`uptime` is what decayed sums can tell: the share of attempts that were answered and did not break off, the latest
-counting most (half-lives of 20 and 60 s, see `health/sums.py`), None once an attempt would be five minutes old. As at
-OpenRouter neither rate limits nor callers' faults count. Unlike there it is no share of minutes (wire-api, 7.7), since
-nobody counts minutes; and of half an hour or a day nothing can be told.
+Uptimes are the fleet's, as OpenRouter defines them: see `health/minutes.py`.
 
 `status` has OpenRouter's numbers, whose meanings it does not document. Here: 0 gets traffic, -1 cools down, or its
 account does, -2 is being probed after an ejection, -3 is ejected.
@@ -19,22 +16,18 @@ from dataclasses import dataclass
 
 from fairlead import clock
 from fairlead.catalog.model import Endpoint
-from fairlead.health import sums
 from fairlead.health.board import ACCOUNT, HealthBoard
 from fairlead.health.histogram import Histogram
-from fairlead.health.percentiles import Percentiles
+from fairlead.health.minutes import NO_UPTIME, Uptime
+from fairlead.health.percentiles import Percentiles, Seen
 from fairlead.health.record import Record, Snapshot, State
-from fairlead.health.sums import A20, F20, M60, S60
-from fairlead.store.health import HealthStore, StoreAway
+from fairlead.store.health import HealthStore
 from fairlead.store.percentiles import PercentileStore
 
 FRESH_S = 2.0
 """However many ask, a group is read once in this time: as often as workers tell the store of it."""
 AT_ONCE = 200
 """Groups in one round trip. More would keep requests waiting while the answers are taken apart."""
-_LEAST_ATTEMPTS = math.exp2(-300.0 / sums.HALF_LIVES_S[A20])
-_LEAST_REPLIES = math.exp2(-300.0 / sums.HALF_LIVES_S[S60])
-"""What one of them counts after five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +35,13 @@ class Figures:
     """Of one endpoint: its first-token times in seconds, its speeds in tokens per second."""
 
     status: int = 0
-    uptime: float | None = None
-    """In per cent."""
+    uptime: Uptime = NO_UPTIME
     first_token: Histogram | None = None
     speed: Histogram | None = None
 
 
 UNKNOWN = Figures()
+_UNSEEN = Seen()
 
 FiguresOf = Callable[[Collection[Endpoint]], Awaitable[Mapping[str, Figures]]]
 """Return what is known of endpoints, by id; of one that nobody knows there is nothing. Raises nothing."""
@@ -88,16 +81,19 @@ class LiveFigures:
         return {one.id: self._known[one.id] for one in endpoints if one.id in self._known}
 
     async def _read(self, endpoints: Sequence[Endpoint]) -> None:
-        models = list(dict.fromkeys(one.model.id for one in endpoints))
+        models: dict[str, list[str]] = {}
+        for endpoint in endpoints:
+            models.setdefault(endpoint.model.id, []).append(endpoint.id)
         accounts = {ACCOUNT + one.provider.slug for one in endpoints}
         groups = [*models, *sorted(accounts)]
         records = await self._records(groups) if self._may_ask() else self._remembered(groups)
-        percentiles = await self._histograms(models) if self._may_ask() else self._own_histograms(models)
-        self._read_at |= dict.fromkeys((one.id for one in endpoints), clock.monotonic())
+        seen = await self._seen(models)
+        read_at = clock.monotonic()
         for endpoint in endpoints:
             found, account = records.get(endpoint.id), records.get(ACCOUNT + endpoint.provider.slug)
-            first_token, speed = percentiles.get(endpoint.id, (None, None))
-            self._known[endpoint.id] = Figures(status_of(found, account), uptime_of(found), first_token, speed)
+            one = seen.get(endpoint.id, _UNSEEN)
+            self._known[endpoint.id] = Figures(status_of(found, account), one.uptime, one.first_token, one.speed)
+            self._read_at[endpoint.id] = read_at
 
     def _may_ask(self) -> bool:
         return clock.monotonic() - self._away_at >= FRESH_S
@@ -129,18 +125,12 @@ class LiveFigures:
             if health.record is not None
         }
 
-    async def _histograms(self, models: Sequence[str]) -> Mapping[str, tuple[Histogram | None, Histogram | None]]:
-        found: dict[str, tuple[Histogram | None, Histogram | None]] = {}
-        try:
-            for start in range(0, len(models), AT_ONCE):
-                found |= await self._percentile_store.read(models[start : start + AT_ONCE])
-        except StoreAway:
-            return {**self._own_histograms(models), **found}
+    async def _seen(self, models: Mapping[str, Collection[str]]) -> Mapping[str, Seen]:
+        told = await self._percentile_store.read(models) if self._may_ask() else {}
+        found: dict[str, Seen] = {}
+        for name, served in models.items():
+            found |= told[name] if name in told else {one: self._percentiles.seen(one) for one in served}
         return found
-
-    def _own_histograms(self, models: Sequence[str]) -> Mapping[str, tuple[Histogram | None, Histogram | None]]:
-        known = (name for group in self._board.groups if group.name in models for name in group.endpoints)
-        return {name: (self._percentiles.first_token(name), self._percentiles.speed(name)) for name in known}
 
 
 def status_of(found: tuple[Record, float] | None, account: tuple[Record, float] | None) -> int:
@@ -149,16 +139,3 @@ def status_of(found: tuple[Record, float] | None, account: tuple[Record, float] 
         return -2 if found[0].state == State.PROBING else -3
     known: Iterable[tuple[Record, float]] = (one for one in (found, account) if one is not None)
     return -1 if any(record.cool_until > now for record, now in known) else 0
-
-
-def uptime_of(found: tuple[Record, float] | None) -> float | None:
-    """Return the share of attempts that went well, in per cent; None without any of the last five minutes."""
-    if found is None:
-        return None
-    record, now = found
-    s = sums.decayed(record.sums, now - record.at)
-    if s[A20] < _LEAST_ATTEMPTS:
-        return None
-    begun = 1.0 - s[F20] / s[A20]
-    ended = 1.0 - s[M60] / s[S60] if s[S60] >= _LEAST_REPLIES else 1.0
-    return round(100.0 * min(max(begun * ended, 0.0), 1.0), 2)

@@ -1,15 +1,21 @@
 -- Add a worker's counts to those of its group; answer with all that are kept of the group.
 --
 -- KEYS[1]  hash of the group: e:<endpoint> → time, then bucket and count by turns; w:<worker> → number and time of its
---          last batch; born → the time when the hash was made
--- ARGV     worker, number (0: a mere reading), then endpoint and counts (bucket and count by turns) by turns
--- Answers  {now, born, {endpoint, e:<endpoint>, …}}
+--          last batch; born → the time when the hash was made. The keys of minutes begin as it does
+-- ARGV     worker, number (0: a mere reading);
+--          how many endpoints have counts, then endpoint and counts (bucket and count by turns) by turns;
+--          how many have minutes, then endpoint and minutes by turns;
+--          then those whose days are wanted
+-- Answers  {now, born, {endpoint, e:<endpoint>, …}, {endpoint, day, …}}
 --
--- Before this text stands the table K of constants.
+-- Before this text stand the table K of constants, and Minutes.
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-local worker, number = ARGV[1], tonumber(ARGV[2])
+local worker, number, counted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local timed_at = 4 + 2 * counted
+local timed = tonumber(ARGV[timed_at])
+local this = math.floor(now / K.MINUTE_S)
 local records, last, born = {}, 0, false
 
 -- Adds to `counts` those that stand in `packed` from byte `first` on, each times `factor`, but for negligible ones.
@@ -39,20 +45,22 @@ local function take(endpoint, news)
     redis.call('HSET', KEYS[1], 'e:' .. endpoint, records[endpoint])
 end
 
-local function keep(field, at)
-    if now - at <= K.FORGET_S then return true end
+local function keep(field, at, seconds)
+    if now - at <= seconds then return true end
     redis.call('HDEL', KEYS[1], field)
     return false
 end
+
+local function minutes_of(endpoint) return KEYS[1]:sub(1, -12) .. 'minutes:' .. endpoint end
 
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
     local kind, name, value = fields[i]:sub(1, 2), fields[i]:sub(3), fields[i + 1]
     if kind == 'e:' then
-        if keep(fields[i], (struct.unpack('<d', value))) then records[name] = value end
+        if keep(fields[i], struct.unpack('<d', value), K.FORGET_S) then records[name] = value end
     elseif kind == 'w:' then
         local seen, at = struct.unpack('<dd', value)
-        if keep(fields[i], at) and name == worker then last = seen end
+        if keep(fields[i], at, K.WORKER_S) and name == worker then last = seen end
     else
         born = value
     end
@@ -64,7 +72,8 @@ if number > 0 then
         redis.call('HSET', KEYS[1], 'born', born)
     end
     if number > last then
-        for i = 3, #ARGV, 2 do take(ARGV[i], ARGV[i + 1]) end
+        for i = 4, timed_at - 1, 2 do take(ARGV[i], ARGV[i + 1]) end
+        for i = timed_at + 1, timed_at + 2 * timed, 2 do Minutes.add(minutes_of(ARGV[i]), ARGV[i + 1], this) end
     end
     redis.call('HSET', KEYS[1], 'w:' .. worker, struct.pack('<dd', math.max(number, last), now))
     redis.call('EXPIRE', KEYS[1], K.TTL_S)
@@ -75,4 +84,12 @@ for endpoint, record in pairs(records) do
     found[#found + 1] = endpoint
     found[#found + 1] = record
 end
-return {string.format('%.6f', now), born or '', found}
+local days = {}
+for i = timed_at + 2 * timed + 1, #ARGV do
+    local day = Minutes.day(minutes_of(ARGV[i]))
+    if day ~= '' then
+        days[#days + 1] = ARGV[i]
+        days[#days + 1] = day
+    end
+end
+return {string.format('%.6f', now), born or '', found, days}
