@@ -1,15 +1,12 @@
 """What it takes to learn from a request, and to share that. The target is 5 µs for what is done per attempt."""
 
 import asyncio
-import atexit
 import random
-import shutil
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import uvloop
 
+from bench.micro.embedded import client
 from bench.micro.timing import Case
 from fairlead.health import sums
 from fairlead.health.board import HealthBoard
@@ -19,9 +16,7 @@ from fairlead.health.estimate import Prior, estimate
 from fairlead.health.merge import Group, merge
 from fairlead.health.outcome import OK
 from fairlead.health.record import Flush, Increment, Snapshot
-from fairlead.store.embedded import EmbeddedStore
 from fairlead.store.health import HealthStore
-from fairlead.store.redis import connect
 
 _MODEL = "bench/echo"
 _ENDPOINTS = tuple(f"p{n}:{_MODEL}" for n in range(10))
@@ -81,28 +76,12 @@ def _through_the_store(
     return Case(name, lambda: loop.run_until_complete(rounds()), units=_ROUNDS)
 
 
-def _store(loop: asyncio.AbstractEventLoop) -> HealthStore:
-    """One of its own, as the gateway starts it for itself; it ends with this program."""
-    directory = Path(tempfile.mkdtemp(prefix="flb-"))
-    server = EmbeddedStore(directory)
-    server.start()
-    client = connect(server.url)
-
-    def end() -> None:
-        loop.run_until_complete(client.aclose())
-        server.stop()
-        shutil.rmtree(directory)
-
-    atexit.register(end)
-    return HealthStore(client, _LIMITS)
-
-
 def cases() -> Sequence[Case]:
     """Per attempt; per tick and endpoint; per tick and group, here and in the store."""
     attempts, ticks, group = _Traffic(), _Traffic(), Group(_MODEL)
     known, prior = _increment(random.Random(1)).sums, Prior()
     all_ten, loop = _flush(1, _ENDPOINTS), uvloop.new_event_loop()
-    store = _store(loop)
+    store = HealthStore(client(loop), _LIMITS)
     return [
         Case("observe: begin, first token, end", attempts.attempt),
         Case("tick and take_news, one endpoint", ticks.flush),
