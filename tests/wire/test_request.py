@@ -404,6 +404,8 @@ class TestBadBodies:
             (b'{"model":"m"}', "'messages' is required", "messages"),
             (b'{"model":"m","messages":null}', "'messages' must be a list", "messages"),
             (b'{"model":"m","messages":"hi"}', "'messages' must be a list", "messages"),
+            (PLAIN[:-1] + b"".join(b',"x%d":1' % n for n in range(999)) + b"}", "more than 1000 members", None),
+            (PLAIN[:-1] + b',"models":[' + b'"m",' * 40_000 + b'"m"]}', "longer than 131072 bytes", "models"),
             (PLAIN[:-1] + b',"stream":"true"}', "'stream' is wrong", "stream"),
             (PLAIN[:-1] + b',"max_tokens":"5"}', "'max_tokens' is wrong", "max_tokens"),
             (PLAIN[:-1] + b',"max_tokens":' + b"9" * 5000 + b"}", "'max_tokens' is wrong", "max_tokens"),

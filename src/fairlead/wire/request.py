@@ -22,6 +22,10 @@ MOST_MODELS = 32
 """In `model` and `models` together."""
 MOST_NAME_CHARS = 256
 """Of a model's name."""
+MOST_MODELS_BYTES = 131_072
+"""Of `models`, more than so many names can take: read as a list, 10 MB of short ones took 215 MB."""
+MOST_MEMBERS = 1_000
+"""Of a body; a request has some dozen. Nobody has use for the rest, and 900 000 held a worker up for 1.8 s."""
 
 ROUTING_MEMBERS = frozenset((
     "models", "route", "provider", "plugins", "transforms", "preset", "session_id", "trace", "debug", "usage",
@@ -99,6 +103,7 @@ class ChatRequest:
             members = _MEMBERS.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _unreadable(raw, error) from None
+        _check_size(members)
         parts = [b'"%s":%b' % (name.encode(), members[name]) for name in _ROUTING_NAMES if name in members]
         try:
             fields = _ROUTING.decode(b"{%b}" % b",".join(parts))
@@ -303,6 +308,14 @@ def body_bytes(parts: Sequence[Buffer]) -> int:
 
 def _text(name: bytes) -> str:
     return str(msgspec.json.decode(b'"%b"' % name)) if b"\\" in name else name.decode()
+
+
+def _check_size(members: Mapping[str, msgspec.Raw]) -> None:
+    if len(members) > MOST_MEMBERS:
+        raise ApiError(400, f"The request body has more than {MOST_MEMBERS} members: send fewer")
+    if "models" in members and len(memoryview(members["models"])) > MOST_MODELS_BYTES:
+        text = f"'models' is longer than {MOST_MODELS_BYTES} bytes: name at most {MOST_MODELS} models"
+        raise ApiError(400, text, param="models")
 
 
 def _models(fields: RoutingFields) -> tuple[str, ...]:
