@@ -55,6 +55,10 @@ def through(raw, edits):
     return b"".join(parts)
 
 
+def deeper(frames, call):
+    return call() if frames == 0 else deeper(frames - 1, call)
+
+
 def for_upstream(raw, *, wants_usage=True):
     request = ChatRequest.parse(raw)
     return b"".join(request.spliced(request.upstream_edits(b'"up"', wants_usage=wants_usage)))
@@ -429,6 +433,16 @@ class TestBadBodies:
             raw = b'{"model":"m","messages":[],"stream":true,"stream_options":{"x":%b}}' % nested
             try:
                 for_upstream(raw)
+            except ApiError as error:
+                assert "nested too deeply" in error.message  # noqa: PT017 - either is right
+
+    def test_any_depth_is_read_from_any_depth(self):
+        """The decoder bears less where the stack is deeper than it was when the body was parsed."""
+        for depth in range(sys.getrecursionlimit() - 150, sys.getrecursionlimit() + 10):
+            raw = b'{"model":"m","messages":[],"debug":{"x":%b}}' % (b"[" * depth + b"]" * depth)
+            try:
+                request = ChatRequest.parse(raw)
+                assert deeper(30, lambda request=request: request.wants_echo) is False
             except ApiError as error:
                 assert "nested too deeply" in error.message  # noqa: PT017 - either is right
 

@@ -220,6 +220,8 @@ class ChatRequest:
             return msgspec.json.decode(self._members["debug"], type=Debug).echo_upstream_body is True
         except msgspec.DecodeError as error:
             raise _wrong_field(str(error).replace("`$", "`$.debug")) from None
+        except (UnicodeDecodeError, RecursionError) as error:  # it may be called from deeper down than `parse` was
+            raise _unreadable(self.raw, error) from None
 
     @property
     def hides_reasoning(self) -> bool:
