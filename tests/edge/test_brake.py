@@ -64,6 +64,10 @@ class TestBrake:
     ("", b"", ""),
     ("2001:db8::1", b"", "2001:db8::/64"),
     ("::1", b"[2001:db8::9]:443", "2001:db8::/64"),
+    ("::ffff:203.0.113.9", b"", "203.0.113.9"),  # a socket of IPv6 that takes IPv4 too
+    ("::ffff:203.0.113.9", b"198.51.100.1", "203.0.113.9"),
+    ("::ffff:127.0.0.1", b"198.51.100.1", "198.51.100.1"),
+    ("127.0.0.1", b"::ffff:198.51.100.1", "198.51.100.1"),
 ])  # fmt: skip
 def test_whose_request_it_is(peer, forwarded, address):
     assert client_address(peer, forwarded, TRUSTED) == address

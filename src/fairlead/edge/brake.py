@@ -6,7 +6,7 @@ address locks nobody out.
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from fairlead.edge.downstream import Scope
 from fairlead.errors import ApiError
@@ -64,7 +64,7 @@ def client_address(peer: str, forwarded: bytes, trusted: Sequence[Network]) -> s
     found = peer
     for hop in hops:
         try:
-            address = ip_address(hop.removeprefix("[").partition("]")[0])
+            address = _parsed(hop.removeprefix("[").partition("]")[0])
         except ValueError:
             if hop is peer:
                 continue
@@ -75,11 +75,20 @@ def client_address(peer: str, forwarded: bytes, trusted: Sequence[Network]) -> s
     return _network_of(found)
 
 
+def _parsed(text: str) -> IPv4Address | IPv6Address:
+    """Return an address; of `::ffff:192.0.2.1`, as callers are called where a socket takes both kinds, the IPv4 one.
+
+    Raises ValueError.
+    """
+    address = ip_address(text)
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
 def _network_of(address: str) -> str:
     try:
-        parsed = ip_address(address)
+        parsed = _parsed(address)
     except ValueError:
         return address
     if parsed.version == 4:
-        return address
+        return str(parsed)
     return str(IPv6Network((int(parsed) >> (128 - _V6_PREFIX) << (128 - _V6_PREFIX), _V6_PREFIX)))
