@@ -218,7 +218,12 @@ class Worker:
             *consent_routes(management, codes, self._log),
             *(route for base in BASES for route in self._api(base, management, codes)),
         ]
-        return App(hot, routes, self._lifespan, brake)
+        return App(hot, routes, self._lifespan, brake, self._is_callers)
+
+    def _is_callers(self, token: bytes) -> bool:
+        """Whether this worker knows a key, and it opens no more than inference."""
+        key = self._keys.find(token)
+        return key is not None and not key.is_management
 
     def _cache(self) -> ResponseCache:
         longest, most = self._settings.cache_max_entry_bytes, self._settings.cache_max_bytes

@@ -1,12 +1,15 @@
 """The paths there are, and what is said of all others."""
 
 import asyncio
+from ipaddress import ip_network
 
 import pytest
+from starlette.responses import Response
 from starlette.routing import Route
 
 from fairlead.demo.script import Script
 from fairlead.edge.asgi import BASES, App
+from fairlead.edge.brake import BURST, Brake
 from fairlead.errors import ApiError
 from harness.gateway import gateway
 from harness.http import ask, chat_body, read_answer, request_bytes
@@ -128,3 +131,43 @@ async def test_a_hot_handler_gets_what_the_server_gave():
     scope, receive, send = {"type": "http", "method": "POST", "path": "/hot"}, object(), object()
     await app(scope, receive, send)
     assert calls == [(scope, receive, send)]
+
+
+class TestBrake:
+    """Keys that are guessed on routes that are not hot."""
+
+    KEYS = frozenset((b"good", b"admin"))
+
+    @pytest.fixture
+    def app(self):
+        async def show(request):
+            if request.headers["authorization"].removeprefix("Bearer ").encode() not in self.KEYS:
+                raise ApiError(401, "Unknown API key", error_type="authentication")
+            return Response("shown")
+
+        async def consent(_):
+            raise ApiError(401, "Unknown API key", error_type="authentication")
+
+        routes = [Route("/v1/models", show), Route("/auth", consent, methods=["POST"])]
+        return App({}, routes, None, Brake((ip_network("127.0.0.0/8"),)), lambda token: token == b"good")
+
+    async def statuses(self, served, key, address, count=1, **options):
+        asked = {"path": "/v1/models", "method": "GET", **options}
+        fields = [("x-forwarded-for", address)]
+        return [(await ask(served, b"", key=key, headers=fields, **asked)).status for _ in range(count)]
+
+    async def test_it_slows_down_who_guesses_and_no_caller_beside(self, app):
+        async with gateway() as served:
+            served.server.config.loaded_app = app
+            guesses = await self.statuses(served, "wrong", "192.0.2.1", BURST + 3)
+            assert guesses == [401] * (BURST + 1) + [429, 429]
+            assert await self.statuses(served, "good", "192.0.2.1", 3) == [200] * 3
+            assert await self.statuses(served, "admin", "192.0.2.1") == [429], "it might be one more guess"
+            assert await self.statuses(served, "admin", "192.0.2.2") == [200]
+
+    async def test_a_known_key_does_not_help_to_guess_in_a_form(self, app):
+        async with gateway() as served:
+            served.server.config.loaded_app = app
+            form = {"path": "/auth", "method": "POST"}
+            guesses = await self.statuses(served, "good", "192.0.2.1", BURST + 2, **form)
+            assert guesses == [401] * (BURST + 1) + [429]

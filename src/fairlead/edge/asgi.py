@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from fairlead import clock
+from fairlead.access.admit import token_of
 from fairlead.edge.brake import Brake
 from fairlead.edge.downstream import Message, Receive, Scope, Send
 from fairlead.errors import ApiError
@@ -24,13 +25,22 @@ BASES = ("/v1", "/api/v1", "/openai/v1")
 
 
 class App:
-    """`hot` maps a path to the handler of its POST; `routes` are Starlette's; `brake` slows down who guesses keys."""
+    """`hot` maps a path to the handler of its POST; `routes` are Starlette's.
+
+    `brake` slows down who guesses keys, but for the good ones of `is_callers`: keys for inference that are known here.
+    """
 
     def __init__(
-        self, hot: Mapping[str, Handler], routes: Sequence[BaseRoute], lifespan: Lifespan, brake: Brake | None = None
+        self,
+        hot: Mapping[str, Handler],
+        routes: Sequence[BaseRoute],
+        lifespan: Lifespan,
+        brake: Brake | None = None,
+        is_callers: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self._hot = hot
         self._brake = brake
+        self._is_callers = is_callers
         self._cold = Starlette(
             routes=routes,
             lifespan=lifespan,
@@ -43,12 +53,23 @@ class App:
             handler = self._hot.get(scope["path"])
             if handler is not None:
                 return handler(scope, receive, send)
-        if self._brake is not None and scope["type"] == "http" and _has_key(scope):
+        if self._brake is not None and scope["type"] == "http" and self._may_be_guessed(scope):
             return self._guarded(self._brake, scope, receive, send)
         return self._cold(scope, receive, send)  # type: ignore[arg-type]  # Starlette types messages more narrowly
 
+    def _may_be_guessed(self, scope: Scope) -> bool:
+        """Whether a request shows a key, in a header or in the form that asks for one, that may be a guess."""
+        if scope["method"] == "POST" and scope["path"] == CONSENT:
+            return True
+        if not any(name in (b"authorization", b"x-api-key") for name, _ in scope["headers"]):
+            return False
+        try:
+            return not self._is_callers(token_of(dict(reversed(scope["headers"]))))
+        except ApiError:
+            return True
+
     async def _guarded(self, brake: Brake, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that shows a key, and count it if the key is refused."""
+        """Answer a request with a key that may be guessed, and count it if the key is refused."""
         address = brake.address_of(scope)
         try:
             brake.check(address, clock.monotonic())
@@ -79,13 +100,6 @@ class App:
             )
             return _response(ApiError(404, text, error_type="not_found"))
         return _response(ApiError(fault.status_code, str(fault.detail), headers=headers))
-
-
-def _has_key(scope: Scope) -> bool:
-    """Whether a request shows a key: in a header, or in the form that asks for one."""
-    if scope["method"] == "POST" and scope["path"] == CONSENT:
-        return True
-    return any(name in (b"authorization", b"x-api-key") for name, _ in scope["headers"])
 
 
 async def _answer_api_error(_: Request, fault: Exception) -> Response:
