@@ -1,6 +1,10 @@
-import pytest
+import tracemalloc
 
-from fairlead.edge.body import read_body
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.edge.body import SMALL_BYTES, read_body
 from fairlead.errors import ApiError, ClientGone
 from harness.listener import chunked, listening, post
 
@@ -31,6 +35,33 @@ async def test_the_whole_body_is_returned(parts):
 async def test_a_body_in_one_part_is_not_copied():
     body = b"whole"
     assert await read_body(receiving(body), {}, 100) is body
+
+
+SIZES = st.sampled_from([0, 1, 2, SMALL_BYTES - 1, SMALL_BYTES, 3 * SMALL_BYTES])
+
+
+@given(sizes=st.lists(SIZES, min_size=1, max_size=12))
+async def test_parts_of_any_size_stay_in_order(sizes):
+    parts = [bytes([number]) * size for number, size in enumerate(sizes)]
+    assert await read_body(receiving(*parts), {}, 1_000_000) == b"".join(parts)
+
+
+async def test_a_body_in_tiny_parts_takes_little_more_memory_than_itself():
+    size, body = 100_000, b"ab"
+
+    async def receive():
+        nonlocal size
+        size -= 2
+        return {"type": "http.request", "body": body[:1] + body[1:], "more_body": size > 0}
+
+    tracemalloc.start()
+    try:
+        received = await read_body(receive, {}, 1_000_000)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert received == b"ab" * 50_000
+    assert peak_bytes < 4 * len(received)
 
 
 async def test_one_that_says_it_is_too_large_is_not_read():
