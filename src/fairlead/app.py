@@ -399,7 +399,9 @@ def run_worker(start: WorkerStart[Settings]) -> None:
     settings = start.settings
     log, requests = loggers(settings)
     worker = Worker(settings, start.redis_url, start.demo, log, requests)
-    guard = Limits(settings.max_header_bytes, settings.max_headers, settings.receive_timeout_s)
+    guard = Limits(
+        settings.max_header_bytes, settings.max_headers, settings.receive_timeout_s, settings.timeouts.total_s
+    )
     server = WorkerServer(
         worker.app,  # type: ignore[arg-type]  # uvicorn types messages as closed unions
         guarded_protocol(guard, worker.settle),

@@ -53,9 +53,10 @@ class TestSweep:
         assert Sweep(Limits(receive_timeout_s=receive_timeout_s)).interval_s == interval_s
 
     def test_age_reached_means_that_the_time_has_passed(self):
-        sweep = Sweep(Limits(receive_timeout_s=30.0))
+        sweep = Sweep(Limits(receive_timeout_s=30.0, total_s=900.0))
         # Progress just before a sweep: the first of n intervals is empty.
         assert (sweep.receive_sweeps - 1) * sweep.interval_s >= 30.0
+        assert (sweep.total_sweeps - 1) * sweep.interval_s >= 900.0
         assert sweep.sweeps(0) == 1
         assert sweep.sweeps(1.5) == 3
 
@@ -109,6 +110,14 @@ def outlasts(connection, sweeps):
     return not connection.transport.is_closing() and not connection.sweep.refusals
 
 
+async def settled(connection):
+    """Return when the kernel takes no more of what the client does not take."""
+    left = -1
+    while left != (left := connection.transport.get_write_buffer_size()):
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+
 @pytest.mark.anyio
 class TestAge:
     """`patience` sweeps are one too many, everywhere that the client owes us bytes."""
@@ -154,6 +163,57 @@ class TestAge:
             connection.data_received(b"x")
         assert not outlasts(connection, patience)
         assert statuses(await client.responses()) == [408]
+
+    async def test_a_body_in_tiny_parts_has_its_time_as_a_whole(self, listener, connection, client):
+        connection.data_received(post("/echo", b"", length=10_000))
+        await listener.app.seen.get()
+        for _ in range(listener.protocol.sweep.total_sweeps - 1):
+            connection.data_received(b"x")
+            assert outlasts(connection, 1)
+            await asyncio.sleep(0)
+        connection.data_received(b"x")
+        assert not outlasts(connection, 1)
+        (refusal,) = await client.responses()
+        assert refusal.status == 408
+        assert refusal.error["message"] == "The body of the request did not arrive within 900 s."
+        assert listener.app.bodies == []
+
+    async def test_each_body_has_its_time_as_a_whole(self, listener, connection, client):
+        few = listener.protocol.sweep.total_sweeps // 2 + 1
+        for count in (1, 2, 3):
+            connection.data_received(post("/echo", b"", length=few + 1))
+            for _ in range(few):
+                connection.data_received(b"x")
+                assert outlasts(connection, 1)
+                await asyncio.sleep(0)
+            connection.data_received(b"x")
+            assert statuses(await client.responses(count)) == [200] * count
+
+    async def test_client_that_takes_nothing_is_given_up(self, listener, connection, client):
+        client.writer.transport.pause_reading()
+        connection.data_received(get("/flood"))
+        assert await listener.app.seen.get() == "begun"
+        while not connection.flow.write_paused:
+            await asyncio.sleep(0)
+        await settled(connection)
+        assert outlasts(connection, listener.protocol.sweep.total_sweeps)
+        assert not outlasts(connection, 1)
+        assert [await listener.app.seen.get() for _ in range(2)] == ["gone", "unblocked"]
+
+    async def test_client_that_takes_a_little_is_not(self, listener, connection, client):
+        client.writer.transport.pause_reading()
+        connection.data_received(get("/flood"))
+        while not connection.flow.write_paused:
+            await asyncio.sleep(0)
+        for _ in range(3):
+            await settled(connection)
+            assert outlasts(connection, listener.protocol.sweep.total_sweeps)
+            unflushed = connection.transport.get_write_buffer_size()
+            client.writer.transport.resume_reading()
+            while connection.transport.get_write_buffer_size() == unflushed:
+                await client.reader.read(100_000)
+            client.writer.transport.pause_reading()
+        client.reset()
 
     async def test_time_counts_from_when_the_app_asks(self, listener, connection, client, patience):
         connection.data_received(post("/hold", b"", length=1))

@@ -131,8 +131,6 @@ def too_many() -> ApiError:
     return ApiError(400, "Too much was sent ahead of the responses to earlier requests.")
 
 
-def too_slow(part: str, limits: Limits) -> ApiError:
+def too_slow(part: str, seconds: float) -> ApiError:
     """Return the refusal of a head or body (`part`) that did not arrive in time."""
-    return ApiError(
-        408, f"The {part} of the request did not arrive within {limits.receive_timeout_s:g} s.", error_type="timeout"
-    )
+    return ApiError(408, f"The {part} of the request did not arrive within {seconds:g} s.", error_type="timeout")

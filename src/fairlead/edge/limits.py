@@ -20,12 +20,14 @@ class Limits:
     """Limits of one connection. How long a kept connection may idle is uvicorn's `timeout_keep_alive`.
 
     `max_header_bytes` counts request line and fields, `receive_timeout_s` is the patience with a client from whom we
-    want bytes: for a whole head, and between two parts of a body.
+    want bytes: for a whole head, and between two parts of a body. `total_s` is that with one who sends a body in tiny
+    parts, and with one who takes nothing of what is sent.
     """
 
     max_header_bytes: int = 65_536
     max_headers: int = 200
     receive_timeout_s: float = 30.0
+    total_s: float = 900.0
 
 
 class Swept(Protocol):
@@ -49,6 +51,7 @@ class Sweep:
         self.limits = limits
         self.interval_s = min(1.0, limits.receive_timeout_s / 4)
         self.receive_sweeps = self.sweeps(limits.receive_timeout_s)
+        self.total_sweeps = self.sweeps(limits.total_s)
         self.draining = False
         self.refusals: dict[int, int] = {}
         self.connections: set[Swept] = set()

@@ -50,8 +50,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Slots beside uvicorn's attributes: together they would be too many for a key-sharing dict (30).
     __slots__ = (
-        "_active", "_age", "_backlog", "_host", "_idle_sweeps", "_max_head_bytes", "_outlet", "_raw", "_reading",
-        "_refusal", "_scope", "_unflushed", "_valid_host",
+        "_active", "_age", "_backlog", "_held_up", "_host", "_idle_sweeps", "_max_head_bytes", "_outlet", "_raw",
+        "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
     )  # fmt: skip
 
     sweep: ClassVar[Sweep]
@@ -70,6 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reading = Reading.FRESH
         self._refusal: ApiError | None = None
         self._age = 0  # sweeps since the last progress
+        self._held_up = 0  # sweeps for which its client has been at this body, or at nothing of a reply
         self._raw = 0  # bytes since the last progress
         self._backlog = 0  # bytes read while requests are queued
         self._unflushed = 0
@@ -214,7 +215,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle = cycle
         self.headers = []  # trailers go here, not into the scope
         self._reading = _BODY
-        self._raw = self._age = 0
+        self._raw = self._age = self._held_up = 0
         if is_next:
             self._active = cycle
             self._start_asgi_task(cycle, self.app)
@@ -376,6 +377,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._age = self._age + 1 if patience else 0
         if patience and self._age >= patience:
             self._lose_patience()
+        elif self._count_hold_up(patience) >= self.sweep.total_sweeps:
+            self._end_hold_up()
         return cast(int, self.transport.get_extra_info("socket").fileno()) if self.flow.read_paused else None
 
     def _patience(self) -> int:
@@ -393,17 +396,36 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.flow.read_paused:
             self._refuse(head.too_many())
         elif self._reading is _HEAD:
-            self._refuse(head.too_slow("head", self.sweep.limits))
+            self._refuse(head.too_slow("head", self.sweep.limits.receive_timeout_s))
         elif self._reading is _BODY and self._active is not None and not self._active.response_complete:
-            self._refuse(head.too_slow("body", self.sweep.limits))
+            self._refuse(head.too_slow("body", self.sweep.limits.receive_timeout_s))
         else:
             self.transport.close()
 
+    def _count_hold_up(self, patience: int) -> int:
+        """Return for how many sweeps the client has kept us waiting, by small parts of a body or as a reader."""
+        if self.flow.write_paused:
+            self._held_up = 0 if self._has_flushed() else self._held_up + 1
+        elif self._reading is not _BODY:
+            self._held_up = 0
+        elif patience:
+            self._held_up += 1
+        return self._held_up
+
+    def _end_hold_up(self) -> None:
+        if self.flow.write_paused:
+            self.on_hang_up()
+        else:
+            self._refuse(head.too_slow("body", self.sweep.limits.total_s))
+
+    def _has_flushed(self) -> bool:
+        """Whether the client has taken something since this was asked last."""
+        before, self._unflushed = self._unflushed, self.transport.get_write_buffer_size()
+        return self._unflushed != before
+
     def _age_closing(self) -> None:
         """Give up on a client that does not take the rest of a finished response."""
-        unflushed = self.transport.get_write_buffer_size()
-        self._age = self._age + 1 if unflushed == self._unflushed else 0
-        self._unflushed = unflushed
+        self._age = 0 if self._has_flushed() else self._age + 1
         if self._age >= self.sweep.receive_sweeps:
             self.transport.abort()
 
