@@ -106,8 +106,13 @@ class TestJson:
     @given(names, names)
     def test_one_record_one_line(self, model, error):
         text = written("json", replace(RECORD, model=model, error=error, end="error"))
-        assert text.count("\n") == 1
+        assert text[-1] == "\n"
+        assert text[:-1].isprintable()
         assert json.loads(text)["model"] == model
+
+    def test_what_prints_stays_readable(self):
+        told = written("json", replace(RECORD, model="größe/大\u2028\x85😀\U000e0001\x7f"))
+        assert r'"model":"größe/大\u2028\u0085😀\udb40\udc01\u007f"' in told
 
 
 class TestText:
@@ -229,13 +234,13 @@ class TestLogger:
         assert re.fullmatch(r"\d\d:\d\d:\d\d \[warning  \] models not listed provider=acme\n", stream.getvalue())
 
     @pytest.mark.parametrize("log_format", ["json", "text"])
-    @pytest.mark.parametrize("text", ["a\n12:00:00 [info     ] forged", "\x1b[2J", "\r", "\x9b31m"])
+    @pytest.mark.parametrize("text", ["a\n12:00:00 [info     ] forged", "\x1b[2J", "\r", "\x9b31m", "\u2028", "\x7f"])
     def test_a_line_cannot_be_forged(self, make, log_format, text):
         log, stream = make(log_format)
         log.warning(text, error=text)
         assert stream.getvalue().count("\n") == 1
-        if log_format == "text":
-            assert stream.getvalue()[:-1].isprintable()
+        assert stream.getvalue()[:-1].isprintable()
+        assert log_format == "text" or json.loads(stream.getvalue())["event"] == text
 
     def test_the_level_is_a_floor(self, make):
         log, stream = make(level="warning")

@@ -1,11 +1,12 @@
 """Logs: a line for each change of state (structlog), and a line for each request (written in batches).
 
 JSON where a machine reads, plain text on a terminal. No bodies, no keys. What others wrote (names of models, texts of
-errors) is cut to a bound, and in plain text its control characters are escaped: it cannot pass for a line of ours, nor
+errors) is cut to a bound, and what does not print in it is escaped, in JSON too: it cannot pass for a line of ours, nor
 speak to the terminal.
 """
 
 import logging
+import re
 from io import TextIOWrapper
 from typing import Literal, TextIO
 
@@ -78,7 +79,26 @@ def _write_anything(stream: TextIO) -> None:
 
 
 def _dumps(value: object, **_: object) -> str:
-    return orjson.dumps(value, default=str).decode()
+    return _json_text(orjson.dumps(value, default=str))
+
+
+def _json_text(encoded: bytes) -> str:
+    """Return JSON as text on one line, whoever splits it: some take U+0085 and U+2028 for the end of one."""
+    text = encoded.decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNPRINTABLE.sub(lambda found: _json_escape(found[0]), text)
+
+
+_UNPRINTABLE = re.compile(r"[^ -~]")
+"""Of these some print after all."""
+
+
+def _json_escape(char: str) -> str:
+    if char.isprintable():
+        return char
+    units = char.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 class RequestLog:
@@ -137,7 +157,7 @@ def _json_line(record: ExchangeRecord) -> str:
         line["cost_usd"] = None if record.cost_usd_nanos is None else record.cost_usd_nanos / 1e9
     if record.error:
         line["error"] = _cut(record.error)
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
+    return f"{_json_text(orjson.dumps(line))}\n"
 
 
 def _attempt(attempt: AttemptRecord) -> dict[str, object]:
