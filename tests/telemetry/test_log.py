@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from fairlead.catalog.pricing import Usage
 from fairlead.telemetry.log import MAX_TEXT_CHARS, RequestLog, make_logger
-from fairlead.telemetry.record import AttemptRecord, ExchangeRecord
+from fairlead.telemetry.record import STREAM_ERROR, AttemptRecord, ExchangeRecord
 
+PROMPT = "what the caller said"
 SECRET = "sk-fl-v1-0123456789abcdef"
 RECORD = ExchangeRecord(
     id="gen-1700000000-abc0",
@@ -148,6 +149,21 @@ class TestBoth:
         text = written(log_format, replace(RECORD, key_hash="f" * 64))
         assert SECRET not in text
         assert "f" * 13 not in text
+
+    @pytest.mark.parametrize(
+        ("attempt", "told"),
+        [
+            (AttemptRecord("loud", "client", 400, 0.1, PROMPT), "loud refused the request"),
+            (AttemptRecord("loud", "cut", 200, 0.1, f"{STREAM_ERROR}: {PROMPT}"), STREAM_ERROR),
+            (AttemptRecord("loud", "cut", 200, 0.1, "the connection broke off"), "the connection broke off"),
+        ],
+    )
+    def test_what_providers_say_is_not_told(self, log_format, attempt, told):
+        """It may quote the prompt."""
+        failed = replace(RECORD, attempts=[*RECORD.attempts, attempt], end="error", error=attempt.message)
+        text = written(log_format, failed)
+        assert PROMPT not in text
+        assert told in text
 
     def test_what_others_wrote_is_cut(self, log_format):
         text = written(log_format, replace(RECORD, model="m" * 4_000_000, error="e" * 2_000, end="error"))

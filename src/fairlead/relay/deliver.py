@@ -16,7 +16,7 @@ from fairlead.relay.pump import Source, caught_up, pump
 from fairlead.relay.resume import Diverged, Followed, Resumes
 from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
 from fairlead.relay.tap import Tap
-from fairlead.telemetry.record import ExchangeRecord
+from fairlead.telemetry.record import STREAM_ERROR, ExchangeRecord
 from fairlead.upstream.dispatch import redacted
 from fairlead.wire.cost import CostSplicer, with_cost
 from fairlead.wire.encoding import decoded
@@ -203,7 +203,7 @@ class Delivery:
             record.end = "ok"
             return OK
         said = said_by(self._won.dispatch.endpoint, told).message
-        outcome = Outcome(Verdict.CUT, 200, f"the provider ended the stream with an error: {said}")
+        outcome = Outcome(Verdict.CUT, 200, f"{STREAM_ERROR}: {said}")
         record.end, record.error = "cut", outcome.message
         return outcome
 

@@ -1,8 +1,8 @@
 """Logs: a line for each change of state (structlog), and a line for each request (written in batches).
 
-JSON where a machine reads, plain text on a terminal. No bodies, no keys. What others wrote (names of models, texts of
-errors) is cut to a bound, and what does not print in it is escaped, in JSON too: it cannot pass for a line of ours, nor
-speak to the terminal.
+JSON where a machine reads, plain text on a terminal. No bodies, no keys, and nothing that a provider says: it may quote
+the prompt. What callers wrote (names of models) is cut to a bound, and what does not print in it is escaped, in JSON
+too: it cannot pass for a line of ours, nor speak to the terminal.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Literal, TextIO
 import orjson
 import structlog
 
-from fairlead.telemetry.record import AttemptRecord, ExchangeRecord
+from fairlead.telemetry.record import STREAM_ERROR, AttemptRecord, ExchangeRecord
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -156,7 +156,7 @@ def _json_line(record: ExchangeRecord) -> str:
         line["completion_tokens"] = record.usage.completion_tokens
         line["cost_usd"] = None if record.cost_usd_nanos is None else record.cost_usd_nanos / 1e9
     if record.error:
-        line["error"] = _cut(record.error)
+        line["error"] = _error(record)
     return f"{_json_text(orjson.dumps(line))}\n"
 
 
@@ -177,6 +177,16 @@ def _own_words(attempt: AttemptRecord) -> str:
     return _cut(attempt.message) if attempt.status == 0 and attempt.verdict != "gone" else ""
 
 
+def _error(record: ExchangeRecord) -> str:
+    """Return what went wrong, in words of ours."""
+    for attempt in record.attempts:
+        if attempt.message == record.error and attempt.status >= 400:
+            return f"{attempt.provider} refused the request"
+        if attempt.message == record.error and attempt.message.startswith(STREAM_ERROR):
+            return STREAM_ERROR
+    return _cut(record.error)
+
+
 def _text_line(record: ExchangeRecord) -> str:
     tried = "→".join(attempt.provider for attempt in record.attempts) or "-"
     parts = [
@@ -191,7 +201,7 @@ def _text_line(record: ExchangeRecord) -> str:
             parts.append(f"${record.cost_usd_nanos / 1e9:.6f}")
     parts += (f"{attempt.provider}: {_plain(reason)}" for attempt in record.attempts if (reason := _own_words(attempt)))
     if record.end != "ok":
-        parts.append(f"{record.end}: {_plain(_cut(record.error))}" if record.error else record.end)
+        parts.append(f"{record.end}: {_plain(_error(record))}" if record.error else record.end)
     return " · ".join(parts) + f" · {record.id}\n"
 
 

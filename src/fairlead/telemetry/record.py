@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple, Protocol
 from fairlead.catalog.model import Endpoint
 from fairlead.catalog.pricing import Usage
 
+STREAM_ERROR = "the provider ended the stream with an error"
+"""Of a record's error, with what the provider said behind it."""
+
 
 class HasSize(Protocol):
     size: int
