@@ -52,6 +52,11 @@ def test_a_request_in_a_file(explain, tmp_path):
     assert lines[-1].split(maxsplit=1) == ["three:acme/large", "'provider.ignore' names it"]
 
 
+def test_a_name_that_a_caller_made_up_does_not_speak_to_the_terminal(explain):
+    done, _ = explain("gen-18-aa", answer={**PAST, "requested": "\x1b[2Jacme\n/\x9b31mlarge"})
+    assert done.stdout.splitlines()[0] == "gen-18-aa: ?[2Jacme?/?31mlarge was answered by two (ok)"
+
+
 def test_a_request_that_has_been(explain):
     done, asked = explain("gen-18-aa", answer=PAST)
     assert asked.startswith(b"GET /admin/v1/explain/gen-18-aa ")

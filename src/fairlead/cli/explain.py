@@ -24,6 +24,7 @@ def explain(request: str, key_hash: str | None, is_json: bool) -> None:
     """
     from fairlead.admin.key import find
     from fairlead.cli.gateway import LocalGateway
+    from fairlead.cli.screen import printable
     from fairlead.config import load_process
 
     settings = load_process().settings
@@ -40,7 +41,7 @@ def explain(request: str, key_hash: str | None, is_json: bool) -> None:
         click.echo(json.dumps(told, indent=2))
         return
     for line in lines(told):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def _body(path: str) -> bytes:

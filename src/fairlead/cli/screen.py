@@ -130,7 +130,7 @@ def event_line(kind: str, data: Row) -> str:
     """Return a change of state in words."""
     what = " ".join(str(data[name]) for name in ("endpoint", "count") if name in data)
     why = ", ".join(filter(None, (str(data.get("why") or ""), _for(data.get("seconds")))))
-    return _printable(f"{_time(data.get('at'))}  {kind:<9}  {what}  {why}".rstrip())
+    return printable(f"{_time(data.get('at'))}  {kind:<9}  {what}  {why}".rstrip())
 
 
 def _for(seconds: object) -> str:
@@ -144,7 +144,7 @@ def _time(at_unix: object) -> str:
 
 
 def _table(rows: Sequence[Row], width: int | None, *, use_color: bool) -> list[str]:
-    cells = {column: [_printable(column.text(row)) for row in rows] for column in COLUMNS}
+    cells = {column: [printable(column.text(row)) for row in rows] for column in COLUMNS}
     sizes = {column: max(map(len, [column.title, *cells[column]])) for column in COLUMNS}
     if width is not None:
         _fit(sizes, width)
@@ -186,8 +186,8 @@ def _cut(text: str, size: int | None) -> str:
     return text if size is None or len(text) <= size else f"{text[: max(size - 1, 0)]}…"
 
 
-def _printable(text: str) -> str:
-    """Names come from providers: none of them may speak to the terminal."""
+def printable(text: str) -> str:
+    """Names come from providers and callers: none of them may speak to the terminal."""
     return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
