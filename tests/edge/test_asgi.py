@@ -92,6 +92,8 @@ async def test_a_path_is_judged_as_it_was_routed():
         for ending in ("%0A", "%09", "%0D", "%3F", "%23", "%20", "%00", "%FF"):
             answer = await ask(served, chat_body(), path=f"/v1/chat/completions{ending}")
             assert answer.status == 404
+            for path in ("/livez", "/v1/models"):
+                assert (await ask(served, b"", path=f"{path}{ending}", method="GET")).status == 404
 
 
 async def test_a_fault_of_ours_is_masked(caplog):

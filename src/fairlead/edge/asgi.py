@@ -53,6 +53,8 @@ class App:
             handler = self._hot.get(scope["path"])
             if handler is not None:
                 return handler(scope, receive, send)
+        if scope["type"] == "http" and scope["path"].endswith("\n"):  # Starlette's patterns end with $, before it
+            return _response(_no_page(scope["path"]))(scope, receive, send)  # type: ignore[arg-type]  # as below
         if self._brake is not None and scope["type"] == "http" and self._may_be_guessed(scope):
             return self._guarded(self._brake, scope, receive, send)
         return self._cold(scope, receive, send)  # type: ignore[arg-type]  # Starlette types messages more narrowly
@@ -94,12 +96,16 @@ class App:
             text = f"{request.method} is not allowed on {path}: use {allowed}"
             return _response(ApiError(405, text, error_type="invalid_request", headers={"allow": allowed}))
         if fault.status_code == 404:
-            text = (
-                f"404 page not found: {path}. The API is under {', '.join(BASES)}; "
-                f"for example POST {BASES[0]}/chat/completions, GET {BASES[0]}/models"
-            )
-            return _response(ApiError(404, text, error_type="not_found"))
+            return _response(_no_page(path))
         return _response(ApiError(fault.status_code, str(fault.detail), headers=headers))
+
+
+def _no_page(path: str) -> ApiError:
+    text = (
+        f"404 page not found: {path}. The API is under {', '.join(BASES)}; "
+        f"for example POST {BASES[0]}/chat/completions, GET {BASES[0]}/models"
+    )
+    return ApiError(404, text, error_type="not_found")
 
 
 async def _answer_api_error(_: Request, fault: Exception) -> Response:
