@@ -4,6 +4,8 @@ import contextlib
 import subprocess
 import sys
 
+from harness.process import SOURCE
+
 COMMAND = [sys.executable, "-m", "fairlead"]
 LIMIT_S = 60.0
 
@@ -13,6 +15,7 @@ def clean_environ(directory, **variables):
     return {
         "HOME": str(directory),
         "PATH": str(directory / "no-programs"),
+        "PYTHONPATH": SOURCE,
         "FAIRLEAD_DATA_DIR": str(directory / "data"),
         **variables,
     }

@@ -11,10 +11,13 @@ import threading
 import time
 from pathlib import Path
 
+import fairlead
 from fairlead import clock
 from fairlead.store.embedded import url_of_running
 
 PROGRAM = (sys.executable, "-m", "fairlead")
+SOURCE = str(Path(fairlead.__file__).parents[1])
+"""The children's PYTHONPATH: they run what the tests import, whatever is installed."""
 PATIENCE_S = 30.0
 """Bound of every wait here: what takes longer never comes. Nothing is asserted about anything below it."""
 LOOK_S = 0.005
@@ -102,7 +105,7 @@ class GatewayProcess:
 
     def _environment(self):
         path = os.environ.get("PATH", os.defpath)  # noqa: TID251 - for the child: where a store's binary may be
-        return {"PATH": path, "HOME": str(self.directory), **self.env}
+        return {"PATH": path, "HOME": str(self.directory), "PYTHONPATH": SOURCE, **self.env}
 
     def _read(self):
         for line in self._process.stdout:
