@@ -110,6 +110,51 @@ class Cluster:
         for node in self.nodes:
             node.close()
 
+    def move(self, key):
+        """Return the move of this key's slot to the next node, not begun."""
+        owner = self.node_of(key)
+        return Move(self, key_slot(key.encode()), owner, self.nodes[self.nodes.index(owner) - 1])
+
+
+class Move:
+    """A slot that goes from one node to another: `begin`, `carry` until that returns False, `end`; and `undo` all."""
+
+    def __init__(self, cluster, slot, owner, other):
+        self._cluster = cluster
+        self._slot = slot
+        self.owner, self.other = owner, other
+
+    def begin(self):
+        """Who asks the owner for a key that it has not, is sent on to the other one for this time."""
+        self.other.ask("CLUSTER", "SETSLOT", self._slot, "IMPORTING", self.owner.ask("CLUSTER", "MYID"))
+        self.owner.ask("CLUSTER", "SETSLOT", self._slot, "MIGRATING", self.other.ask("CLUSTER", "MYID"))
+
+    @property
+    def left(self):
+        """The keys that the owner still has."""
+        return sorted(self.owner.ask("CLUSTER", "GETKEYSINSLOT", self._slot, 1_000_000))
+
+    def carry(self, which=0):
+        """Take one key over, by its place among those that are left; False when there is none."""
+        if not (left := self.left):
+            return False
+        key = left[min(which, len(left) - 1)]
+        assert self.owner.ask("MIGRATE", "127.0.0.1", self.other.port, key, 0, 5000) == "OK", f"{key} is there twice"
+        return True
+
+    def end(self):
+        """From now on it is the other one's. Its keys must have been carried."""
+        assert not self.left
+        for node in (self.other, self.owner, *self._cluster.nodes):
+            node.ask("CLUSTER", "SETSLOT", self._slot, "NODE", self.other.ask("CLUSTER", "MYID"))
+
+    def undo(self):
+        """The slot is the owner's again; nothing is stored any more."""
+        for node in self._cluster.nodes:
+            node.ask("FLUSHALL")
+        for node in (self.owner, self.other, *self._cluster.nodes):
+            node.ask("CLUSTER", "SETSLOT", self._slot, "NODE", self.owner.ask("CLUSTER", "MYID"))
+
 
 def _node():
     return Valkey(

@@ -573,3 +573,43 @@ class TestTrouble:
         await w.call(settled=[charge(cost_usd_nanos=1)], open=[noted], leases={"k": 1}, trim_ms=1)
         answer = await w.call(closed=[noted.id], draws=[TestRates().ask(1), TestAmounts().ask(1)])
         assert [grant.granted for grant in answer.grants] == [1, 1]
+
+
+# -- a slot on the move -----------------------------------------------------------------------------------------------
+
+
+class TestMove:
+    """The slot of all money goes from one node of a cluster to another, key by key, while workers charge."""
+
+    @pytest.fixture
+    def move(self, cluster):
+        move = cluster.move(f"{SLOT}workers")
+        yield move
+        move.undo()
+
+    @pytest.mark.parametrize("which", [0, -1, 2], ids=["the workers last", "the workers first", "the ledger first"])
+    async def test_what_was_charged_counts_once(self, cluster, move, dial, which):
+        client = dial(cluster.url)
+        await client.flushdb()
+        w = Caller(MoneyStore(client))
+        charges = []
+
+        async def tell():
+            """All of it again each time, as a till does that has no answer."""
+            charges.append(charge(cost_usd_nanos=7))
+            with contextlib.suppress(MoneyAway):
+                await w.call(settled=charges, open=[charge()], leases={"k1": 1})
+
+        await tell()
+        move.begin()
+        await tell()
+        while move.carry(which):
+            await tell()
+        await tell()
+        move.end()
+        await tell()
+        one = dial(f"redis://127.0.0.1:{move.other.port}")
+        found = await Holdings.read(one)
+        now, _ = await one.time()
+        assert found.charged() == {one.id: (7, 1) for one in charges}
+        found.add_up(now)

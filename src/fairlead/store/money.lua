@@ -19,6 +19,11 @@ local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 
 local function int(n) return string.format('%.0f', n) end
 
+-- While a cluster moves the slot to another node, each of the two has a part of the keys: this would be done by half
+-- here, or begin new books there. Of a key that never is, neither node can tell then, and both refuse, before anything
+-- has been done.
+redis.call('EXISTS', WORKERS, P .. 'never')
+
 -- Workers -------------------------------------------------------------------------------------------------------------
 
 -- Of each: the number of its last call, when that came, and whether it has been buried since. Under no name: since when
