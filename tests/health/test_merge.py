@@ -359,3 +359,45 @@ class TestReminder:
         store, epoch = probed()
         store.tell(worker="v", a=news(epoch=99, ejected_s=6.0))
         assert (store["a"].state, store["a"].epoch) == (State.PROBING, epoch)
+
+
+class TestClockStepsBack:
+    """A machine's time was set, or a replica with another clock has taken over. No time is as long as the step."""
+
+    BACK_S = -3_600.0
+
+    def test_an_ejection_ends(self):
+        store = ejected()
+        assert store.ask(after_s=self.BACK_S) is None
+        assert store.ask(after_s=1.0) == 2
+
+    def test_a_lease_ends(self):
+        store, epoch = probed()
+        assert store.ask("v", after_s=self.BACK_S) is None
+        assert store.ask("v", after_s=LIMITS.lease_s + 1.0) == epoch + 1
+
+    def test_a_cool_down_ends(self):
+        store = ejected()
+        store.tell(a=news(cool_s=30.0, cool_why=LIMIT))
+        assert store.ask(after_s=self.BACK_S) is None
+        assert store.ask(after_s=30.0) == 2
+
+    def test_what_was_ejected_last_was_before_now(self):
+        store = ejected()
+        store.tell(after_s=self.BACK_S)
+        assert store["a"].last_ejected_at <= store.now
+
+    def test_who_is_gone_counts_no_more(self):
+        store = Store()
+        store.tell(worker="v")
+        store.tell(worker="w", after_s=self.BACK_S)
+        assert store.workers == 2
+        store.tell(worker="w", after_s=WORKER_S + 0.1)
+        assert store.workers == 1
+
+    def test_what_the_store_lost_is_told_by_its_birth_alone(self):
+        store = Store()
+        store.tell(a=news())
+        born = store["a"].born
+        store.tell(a=news(), after_s=self.BACK_S)
+        assert store["a"].born == born

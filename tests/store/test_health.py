@@ -154,7 +154,7 @@ STEPS = st.one_of(
     TELL,
     TELL,
     st.builds(End, ENDPOINTS, st.sampled_from([0, 0, 0, 1]), st.sampled_from(Probe), JITTER),
-    st.builds(Wait, st.sampled_from([-2.0, 0.003, 0.21, 1.1, 5.0, 9.7, 31.0, 700.0])),
+    st.builds(Wait, st.sampled_from([-4_000.0, -2.0, 0.003, 0.21, 1.1, 5.0, 9.7, 31.0, 700.0])),
     st.builds(Forget),
 )
 
@@ -166,7 +166,7 @@ class Twins:
         self.store = store
         self.messages = messages
         self.group = Group(MODEL)
-        self.now = 1000.0
+        self.now = 1e6
         self.numbers = {}
         self.changes = []
         """All so far."""
@@ -182,7 +182,7 @@ class Twins:
     async def both(self, step):
         match step:
             case Wait():
-                self.now = await self.store.set_clock(max(1000.0, self.now + step.seconds))
+                self.now = await self.store.set_clock(self.now + step.seconds)
             case Forget():
                 await self.store.client.script_flush()
             case End():
@@ -370,6 +370,17 @@ class TestStore:
         assert (await merged(store, flush(0))).records[A].state == State.PROBING
         await store.end_probes([(MODEL, A, 3, Probe.OK)], 0.0)
         assert (await merged(store, flush(0))).records[A].state == State.HEALTHY
+
+    async def test_a_clock_that_steps_back_prolongs_nothing(self, store):
+        """Though nobody tells anything of the endpoint meanwhile."""
+        await store.set_clock(10_000.0)
+        await merged(store, flush(1, {A: increment(tail=5)}, worker="gone"))
+        await store.set_clock(6_400.0)
+        answer = await merged(store, flush(0, can_probe=True))
+        assert (answer.granted, answer.records[A].until) == ({}, 6_401.0)
+        await store.set_clock(6_411.0)
+        answer = await merged(store, flush(1, can_probe=True))
+        assert (answer.granted, answer.workers) == ({A: 2}, 1)
 
     async def test_limits_are_those_of_the_board(self, redis_url):
         async with still_store(redis_url, replace(LIMITS, in_a_row=2.0)) as store:

@@ -19,7 +19,7 @@ from fairlead.health.endpoint import Attempt, EndpointHealth
 from fairlead.health.estimate import Prior, prior_of
 from fairlead.health.merge import Group, Probe, merge, report_probe
 from fairlead.health.outcome import Counts, Outcome, Verdict
-from fairlead.health.record import Change, Flush, Increment, Record, Snapshot, State, Why
+from fairlead.health.record import Change, Flush, Increment, Record, Snapshot, State, Why, move
 
 IDLE_S = 1.0
 """How often a group is read in which nothing happens here."""
@@ -453,8 +453,7 @@ def _group_of(endpoint_id: str) -> str:
 
 
 def _moved(record: Record, offset: float) -> Record:
-    """Return a copy whose times are on another clock. `born` is a name rather than a time."""
+    """Return a copy whose times are on another clock."""
     moved = replace(record, sums=list(record.sums))
-    for name in ("at", "until", "lease_until", "cool_until", "cap_at", "good_at", "last_ejected_at"):
-        setattr(moved, name, getattr(record, name) + offset)
+    move(moved, offset)
     return moved

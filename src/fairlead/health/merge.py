@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from fairlead.health import breaker
 from fairlead.health.breaker import BreakerLimits
-from fairlead.health.record import Change, Flush, Increment, Record, Snapshot, State, Why
+from fairlead.health.record import Change, Flush, Increment, Record, Snapshot, State, Why, move
 from fairlead.health.sums import added, decayed
 
 WORKER_S = 10.0
@@ -33,10 +33,22 @@ class Group:
     flushes: dict[str, tuple[int, float]] = field(default_factory=dict)
     """The last number of each worker, and when it came."""
 
+    def follow_clock(self, now: float) -> None:
+        """Move along with a clock that has gone back: its machine's time was set, or another machine's has taken over.
+
+        Or an ejection would last so much longer. What has happened since the last news of an endpoint is not known.
+        """
+        for record in self.records.values():
+            if record.at > now:
+                move(record, now - record.at)
+        for worker, (number, at) in self.flushes.items():
+            self.flushes[worker] = (number, min(at, now))
+
 
 def merge(group: Group, flush: Flush, now: float, limits: BreakerLimits) -> tuple[Snapshot, list[Change]]:
     """Apply a flush unless it has been applied before; return what the fleet knows then, and what has changed."""
     changes: list[Change] = []
+    group.follow_clock(now)
     last, _ = group.flushes.get(flush.worker, (0, 0.0))
     if flush.number:
         group.flushes[flush.worker] = (max(flush.number, last), now)
@@ -95,6 +107,7 @@ def report_probe(
     group: Group, endpoint: str, epoch: int, result: Probe, now: float, jitter: float, limits: BreakerLimits
 ) -> list[Change]:
     """End the probe that was granted under `epoch`; of an older one nothing is heard any more."""
+    group.follow_clock(now)
     record = group.records.get(endpoint)
     if record is None or record.state != State.PROBING or record.epoch != epoch:
         return []

@@ -81,9 +81,17 @@ HEADER = (
     "cool_until", "cool_why", "cool_level", "cap_rate", "cap_at", "good_at", "last_ejected_at", "last_why",
 )  # fmt: skip
 HEADER_COUNT = len(HEADER)
+TIMES = ("at", "until", "lease_until", "cool_until", "cap_at", "good_at", "last_ejected_at")
+"""All of them that are instants. `born` is a name rather than one."""
 LAYOUT = 2
 """Grows with every change of what is packed, so that workers of two versions keep apart."""
 _PACKED = struct.Struct(f"<{HEADER_COUNT + sums.COUNT}d")
+
+
+def move(record: Record, seconds: float) -> None:
+    """Put its times on a clock that shows so much more."""
+    for name in TIMES:
+        setattr(record, name, getattr(record, name) + seconds)
 
 
 def pack(record: Record) -> bytes:

@@ -153,6 +153,15 @@ local function take(endpoint, r, packed, jitter)
     end
 end
 
+local function put(endpoint)
+    redis.call('HSET', KEYS[1], 'e:' .. endpoint, struct.pack(PACKED, unpack(records[endpoint], 1, K.HEADER_COUNT + K.SUM_COUNT)))
+end
+
+local function put_flush(worker)
+    redis.call('HSET', KEYS[1], 'w:' .. worker, struct.pack('<dd', unpack(flushes[worker])))
+end
+
+-- The clock may have gone back: `Group.follow_clock`.
 local function load()
     local fields = redis.call('HGETALL', KEYS[1])
     for i = 1, #fields, 2 do
@@ -163,22 +172,26 @@ local function load()
                 redis.call('HDEL', KEYS[1], fields[i])
             else
                 records[name] = r
+                local back = r[K.AT] - now
+                if back > 0 then
+                    for _, time in ipairs(K.TIMES) do r[time] = r[time] - back end
+                    put(name)
+                end
             end
         else
             local number, at = struct.unpack('<dd', fields[i + 1])
             if now - at > K.FORGET_S then
                 redis.call('HDEL', KEYS[1], fields[i])
             else
-                flushes[name] = {number, at}
+                flushes[name] = {number, math.min(at, now)}
+                if at > now then put_flush(name) end
             end
         end
     end
 end
 
 local function save()
-    for endpoint in pairs(changed) do
-        redis.call('HSET', KEYS[1], 'e:' .. endpoint, struct.pack(PACKED, unpack(records[endpoint], 1, K.HEADER_COUNT + K.SUM_COUNT)))
-    end
+    for endpoint in pairs(changed) do put(endpoint) end
     redis.call('EXPIRE', KEYS[1], K.TTL_S)
 end
 
@@ -210,7 +223,7 @@ local worker, number, can_probe, jitter = ARGV[4], tonumber(ARGV[5]), ARGV[6] ==
 local last = flushes[worker] and flushes[worker][1] or 0
 if number > 0 then
     flushes[worker] = {math.max(number, last), now}
-    redis.call('HSET', KEYS[1], 'w:' .. worker, struct.pack('<dd', unpack(flushes[worker])))
+    put_flush(worker)
 end
 if number > last then
     for i = 8, #ARGV, 2 do

@@ -61,6 +61,7 @@ def script(limits: BreakerLimits) -> str:
         name: "{" + ", ".join(str(index + record.HEADER_COUNT + 1) for index in getattr(breaker, name)) + "}"
         for name in ("ERRORS", "LATENCIES")
     }
+    constants["TIMES"] = "{" + ", ".join(str(record.HEADER.index(name) + 1) for name in record.TIMES) + "}"
     constants |= {
         "SUM_COUNT": sums.COUNT, "HEADER_COUNT": record.HEADER_COUNT, "NEWS_COUNT": record.INCREMENT_HEADER,
         "HEALTHY": int(State.HEALTHY), "EJECTED": int(State.EJECTED), "PROBING": int(State.PROBING),
