@@ -111,9 +111,12 @@ class TestCharging:
         assert 0 < await store.client.ttl(ids) <= 5_000
 
     async def test_the_ledger_is_trimmed(self, store, w):
+        """When the worker's clock says so, and the store's as well."""
         for _ in range(300):
             await w.call(settled=[charge(cost_usd_nanos=1)])
-        await w.call(trim_ms=2**42)
+        written_s = int((await last_entry(store)).partition("-")[0]) // 1000
+        await store.pass_time(written_s + 91 * DAY_S - store.now)
+        await w.call(trim_ms=(written_s + 1) * 1000)
         assert await store.client.xlen(f"{SLOT}ledger") < 200  # it drops whole nodes only
 
 
@@ -573,6 +576,54 @@ class TestTrouble:
         await w.call(settled=[charge(cost_usd_nanos=1)], open=[noted], leases={"k": 1}, trim_ms=1)
         answer = await w.call(closed=[noted.id], draws=[TestRates().ask(1), TestAmounts().ask(1)])
         assert [grant.granted for grant in answer.grants] == [1, 1]
+
+
+# -- clocks -----------------------------------------------------------------------------------------------------------
+
+
+class TestClocks:
+    """A machine's time was set, or a replica with another clock has taken over."""
+
+    @pytest.mark.parametrize("back_s", [1.5, 3_600.0])
+    async def test_a_rate_does_not_wait_for_a_clock_that_went_back(self, store, w, back_s):
+        ask = RateDraw("k", 1e6, 60, 0, 60, 60)
+        assert (await w.draw(ask))[0].granted == 60
+        await store.pass_time(-back_s)
+        assert 60e6 <= (await w.draw(ask))[0].fourth < 61e6
+        await store.pass_time(61.0)
+        assert (await w.draw(ask))[0].granted == 60
+        await store.pass_time(-back_s)
+        await store.pass_time(-back_s)
+        await w.call()
+        await store.pass_time(61.0)
+        assert (await w.draw(ask))[0].granted == 60
+
+    async def test_nor_do_the_books_of_the_dead(self, store, w, v):
+        ask = AmountDraw("k", [("total", 100)], 60, 60)
+        noted = charge(cost_usd_nanos=3)
+        await w.draw(ask, open=[noted])
+        await v.call()
+        await store.pass_time(-3_600.0)
+        assert (await v.draw(ask))[0].granted == 0
+        await outlive(w, v)
+        assert (await v.draw(ask))[0].granted == 60
+        assert (await holdings(store)).charged() == {noted.id: (3, 1)}
+
+    @pytest.mark.parametrize("step_s", [-3_600.0, 3_600.0, 400 * DAY_S])
+    async def test_nobody_is_dead_because_of_a_step(self, store, w, v, step_s):
+        await w.call(open=[charge(cost_usd_nanos=3)])
+        await v.call()
+        await store.pass_time(step_s)
+        for _ in range(6):
+            await v.call()
+            await store.pass_time(4.9)
+        assert (await holdings(store)).charged() == {}
+
+    async def test_the_clock_of_one_worker_does_not_empty_the_ledger(self, store, w):
+        for _ in range(300):
+            await w.call(settled=[charge(cost_usd_nanos=1)])
+        await w.call(trim_ms=2**42)
+        assert await store.client.xlen(f"{SLOT}ledger") == 300
 
 
 # -- a slot on the move -----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ local RECALL_S = 2        -- for which others are told that somebody is in want 
 local AWAY_S = 5          -- without any call: the store was away, or nobody had anything to say
 local LEASE_S = 86400     -- until leases go that nobody tells of any more
 local TOLD_S = 70 * 86400 -- until it is forgotten who was told: no window is charged to for as long
+local STEP_S = 1          -- by which a clock must have gone back before that is made up for
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 
@@ -26,13 +27,15 @@ redis.call('EXISTS', WORKERS, P .. 'never')
 
 -- Workers -------------------------------------------------------------------------------------------------------------
 
--- Of each: the number of its last call, when that came, and whether it has been buried since. Under no name: since when
--- there have been calls without a break.
-local workers, latest, since = {}, 0, 0
+-- Of each: the number of its last call, when that came, and whether it has been buried since. Under no name: by how many
+-- milliseconds the clock has ever gone back (a machine's time was set, or that of a replica is another), and since when
+-- there have been calls without a break. `now` is a clock on which that does not show: what would end later by as much,
+-- a rate's next unit, the time of the dead, ends as it should.
+local workers, latest, since, back = {}, 0, 0, 0
 local all = redis.call('HGETALL', WORKERS)
 for i = 1, #all, 2 do
     local number, at, buried = all[i + 1]:match('^(%d+) (%S+)(.*)$')
-    if all[i] == '' then since = tonumber(at) else
+    if all[i] == '' then since, back = tonumber(at), tonumber(number) / 1000 else
         workers[all[i]] = {number = tonumber(number), at = tonumber(at), is_buried = buried ~= ''}
     end
     latest = math.max(latest, tonumber(at))
@@ -42,6 +45,13 @@ local function note(worker, number, at, mark)
     redis.call('HSET', WORKERS, worker, string.format('%.0f %.3f%s', number, at, mark))
 end
 
+now = now + back
+if latest - now > STEP_S then
+    back = math.ceil((back + latest - now) * 1000) / 1000
+    now = latest
+    note('', back * 1000, since, '')
+end
+
 -- A call that comes late, after a later one of its worker, says what is no longer true; and its news come again.
 local own = workers[call.worker]
 if own and call.number <= own.number then return cmsgpack.pack({now, true, {}, {}, {}}) end
@@ -49,7 +59,7 @@ note(call.worker, call.number, now, '')
 workers[call.worker] = {at = now}
 if now - latest > AWAY_S then
     since = now
-    note('', 0, now, '')
+    note('', back * 1000, now, '')
 end
 
 -- Charging ------------------------------------------------------------------------------------------------------------
@@ -315,7 +325,10 @@ local grants = {}
 for i, draw in ipairs(call.draws) do
     grants[i] = draw.limits and draw_amount(draw) or draw_rate(draw)
 end
-if call.trim_ms > 0 then redis.call('XTRIM', LEDGER, 'MINID', '~', int(call.trim_ms)) end
+if call.trim_ms > 0 then -- by the worker's clock; one that is wrong must not cost the ledger
+    local trim_ms = math.min(call.trim_ms, (tonumber(clock[1]) - call.ledger_s) * 1000)
+    redis.call('XTRIM', LEDGER, 'MINID', '~', int(math.max(trim_ms, 0)))
+end
 
 local recalled = {}
 if redis.call('EXISTS', RECALL) == 1 then

@@ -1,6 +1,7 @@
 """Money in Redis: one script that charges, notes what is under way, and hands out leases.
 
     fl:1:{money}:workers          hash: worker → number of its last call, when it came, whether it has been buried
+                                  "" → ms by which the store's clock has gone back, since when there have been calls
     fl:1:{money}:ledger           stream, an entry per generation: g → its JSON, n → what it adds to the counters
     fl:1:{money}:ids:<day>        hash: generation id → entry in the ledger, its doubt, its amounts
                                   the provider's id → = and the generation id
@@ -141,7 +142,7 @@ class Call(msgspec.Struct):
     dead_s: float = DEAD_S
     ledger_s: int = 90 * 86_400
     trim_ms: int = 0
-    """Entries of before that Unix time may be dropped."""
+    """Entries of before that Unix time may be dropped, if they are older than `ledger_s` by the store's clock too."""
     heard: int = 0
     """The last call of this worker whose answer has reached it."""
 
