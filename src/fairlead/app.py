@@ -32,7 +32,7 @@ from fairlead.admin.keys import management_routes
 from fairlead.admin.management import ManagementDoor
 from fairlead.admin.oauth import oauth_routes
 from fairlead.admin.usage import activity_routes
-from fairlead.catalog.load import builtin
+from fairlead.catalog.load import ProviderModels, build, builtin
 from fairlead.catalog.model import Provider
 from fairlead.catalog.overrides import Overrides, parse_overrides
 from fairlead.catalog.providers import BY_SLUG
@@ -496,6 +496,13 @@ def check_keys(settings: Settings, redis_url: str) -> None:
         refuse_open_listener(settings, has_stored_keys=asyncio.run(has_stored_keys()))
 
 
+def check_catalog(settings: Settings) -> None:
+    """Raise ConfigError for what every worker would refuse: for the parent, before any is started."""
+    known = [ProviderModels(source.provider, source.declared) for source in sources_of(settings, {})]
+    dispatches(build(builtin(), read_overrides(settings), known), proxy_rule(settings))
+    upstream_tls(settings)
+
+
 def upstream_tls(settings: Settings) -> ssl.SSLContext:
     """Return the context of all TLS to providers. Raises ConfigError for a file that holds no certificates."""
     try:
@@ -521,4 +528,7 @@ def read_overrides(settings: Settings) -> Overrides:
         text = settings.catalog.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f'FAIRLEAD_CATALOG="{settings.catalog}": cannot be read as UTF-8 text: {error}') from error
-    return parse_overrides(text, "json" if settings.catalog.suffix == ".json" else "toml")
+    try:
+        return parse_overrides(text, "json" if settings.catalog.suffix == ".json" else "toml")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; correct {settings.catalog}, or remove the setting") from error

@@ -39,6 +39,24 @@ def test_a_port_in_use_is_2_and_names_the_remedy(fairlead):
     assert done.stderr.startswith(f"fairlead: FAIRLEAD_PORT={port}: another program listens")
 
 
+@pytest.mark.parametrize(
+    ("variable", "content", "words"),
+    [
+        ("FAIRLEAD_CATALOG", "models = [", "FAIRLEAD_CATALOG is not valid TOML: "),
+        ("FAIRLEAD_CATALOG", '[models."a/b"]\nprize = 1', "has no member 'prize' (did you mean 'price'?)"),
+        ("SSL_CERT_FILE", "no certificate", "name a file with certificates in PEM form"),
+    ],
+)
+def test_a_broken_file_is_2_before_anything_is_started(fairlead, tmp_path, variable, content, words):
+    file = tmp_path / "broken.toml"
+    file.write_text(content)
+    done = fairlead("serve", FAIRLEAD_PORT="0", **{variable: str(file)})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("fairlead: ")
+    assert words in done.stderr
+    assert str(file) in done.stderr
+
+
 @pytest.mark.e2e
 def test_with_keys_in_the_environment_no_first_key_is_made(tmp_path, fairlead):
     said = serve_and_stop(tmp_path, {"FAIRLEAD_API_KEYS": "sk-0123456789abcdef", "FORCE_COLOR": "1"})

@@ -30,8 +30,14 @@ def test_the_first_key_is_created_once_and_goes_on_working(new_gateway, simulato
         ),
         ({"FAIRLEAD_WORKER": "1"}, 2, "did you mean FAIRLEAD_WORKERS"),
         ({"FAIRLEAD_DATA_DIR": "/dev/null/fairlead"}, 2, "FAIRLEAD_DATA_DIR=/dev/null/fairlead: cannot be used"),
+        (
+            {"FAIRLEAD_DATA_DIR": "/proc", "FAIRLEAD_WORKERS": "1"},
+            2,
+            "FAIRLEAD_DATA_DIR=/proc: cannot be used ([Errno 2] No such file or directory: '/proc/store'); set it to a"
+            " directory that this user can write to",
+        ),
     ],
-    ids=["open to the network without a key", "mistyped", "no place for data"],
+    ids=["open to the network without a key", "mistyped", "no place for data", "data cannot be written"],
 )
 def test_a_start_that_is_refused_says_why_in_one_line(new_gateway, env, code, words):
     gateway = new_gateway(env)

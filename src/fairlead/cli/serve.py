@@ -25,19 +25,25 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     from msgspec.structs import replace
 
     from fairlead.admin.key import find_or_make
-    from fairlead.app import check_keys, loggers, run_worker
+    from fairlead.app import check_catalog, check_keys, loggers, run_worker
     from fairlead.config import is_demo_on, load_process, notify_socket
     from fairlead.demo.personality import DEMO_PROVIDERS
     from fairlead.supervisor import Supervisor
 
     flags = {"FAIRLEAD_HOST": host, "FAIRLEAD_PORT": port, "FAIRLEAD_WORKERS": workers}
     overrides = {name: value for name, value in flags.items() if value is not None}
-    settings = load_process(overrides).settings
+
+    def read() -> "Settings":
+        fresh = load_process(overrides).settings
+        check_catalog(fresh)
+        return fresh
+
+    settings = read()
     log, _ = loggers(settings)
     admin_key = find_or_make(settings.admin_key, settings.data_dir)
 
     def reload() -> "Settings":
-        fresh = load_process(overrides).settings
+        fresh = read()
         return replace(fresh, admin_key=find_or_make(fresh.admin_key, settings.data_dir).secret)
 
     supervisor = Supervisor(
