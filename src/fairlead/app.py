@@ -153,6 +153,7 @@ class Worker:
             under_way=self._under_way,
             alert=self._alert,
             disk=Unsettled(settings.data_dir, worker),
+            tell=log.warning,
         )
         self._fleet = Fleet(
             self._board, health_store, self._percentiles, percentile_store, lambda: self._relay.routes.catalog

@@ -27,8 +27,13 @@ def faults():
 
 
 @pytest.fixture
-def backlog(tmp_path, faults):
-    return Backlog(Unsettled(tmp_path, "w"), faults.append)
+def told():
+    return []
+
+
+@pytest.fixture
+def backlog(tmp_path, faults, told):
+    return Backlog(Unsettled(tmp_path, "w"), faults.append, told.append)
 
 
 def files(tmp_path):
@@ -106,7 +111,7 @@ class TestDisk:
         assert set(range(1, 10)) <= told
 
     def test_of_the_dead(self, backlog, tmp_path):
-        dead = Backlog(Unsettled(tmp_path, "dead"), pytest.fail)
+        dead = Backlog(Unsettled(tmp_path, "dead"), pytest.fail, pytest.fail)
         for amount in (1, 2, 3):
             dead.add(charge(amount))
         dead.close()
@@ -119,20 +124,28 @@ class TestDisk:
 
 class TestNoDisk:
     def test_there_is_none(self):
-        backlog = Backlog(None, pytest.fail)
+        backlog = Backlog(None, pytest.fail, pytest.fail)
         backlog.adopt()
         for amount in range(9):
             backlog.add(charge(amount))
         assert tell_all(backlog) == list(range(9))
         backlog.close()
 
-    def test_it_cannot_be_written(self, backlog, tmp_path, faults):
-        """A full one, say. What was charged is charged all the same."""
+    def test_it_cannot_be_written(self, backlog, tmp_path, faults, told):
+        """A full one, say. What was charged is charged all the same; and that is said once, not with each request."""
         (tmp_path / "unsettled").write_text("not a folder")
         for amount in range(9):
             backlog.add(charge(amount))
         assert tell_all(backlog) == list(range(9))
-        assert {type(fault) for fault in faults} == {NotADirectoryError}
+        (said,) = told
+        assert "FAIRLEAD_DATA_DIR" in said
+        assert str(tmp_path / "unsettled") in said
+        (tmp_path / "unsettled").unlink()
+        backlog.add(charge(1))
+        backlog.add(charge(2))
+        assert files(tmp_path) == ["1.jsonl"]
+        assert told == [said, "charges are written to the disk again"]
+        assert faults == []
 
     def test_a_file_cannot_be_removed(self, backlog, tmp_path, faults):
         backlog.add(charge(1))

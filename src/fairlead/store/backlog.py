@@ -19,11 +19,15 @@ MAX_KEPT = 20_000
 
 
 class Backlog:
-    """`report` is told of faults of the disk: what cannot be written is kept in memory."""
+    """What cannot be written is kept in memory: `tell` is told so in a line, and when it can be again; `report` of
+    other faults of the disk.
+    """
 
-    def __init__(self, disk: Unsettled | None, report: Callable[[OSError], None]) -> None:
+    def __init__(self, disk: Unsettled | None, report: Callable[[OSError], None], tell: Callable[[str], None]) -> None:
         self._disk = disk
         self._report = report
+        self._tell = tell
+        self._is_disk_well = True
         self._charges: list[Charge] = []
         self._taken = self._confirmed = 0
         """How many charges have ever been in memory, and how many of them have been confirmed."""
@@ -99,8 +103,17 @@ class Backlog:
         try:
             self._disk.append(*charges)
         except OSError as error:
-            self._report(error)
+            if self._is_disk_well:
+                self._is_disk_well = False
+                self._tell(
+                    f"charges cannot be written to the disk ({error}): were this worker killed now, those that the"
+                    " store has not confirmed yet would be lost; set FAIRLEAD_DATA_DIR to a directory that can be"
+                    " written to, and has room"
+                )
             return False
+        if not self._is_disk_well:
+            self._is_disk_well = True
+            self._tell("charges are written to the disk again")
         return True
 
     def _seal(self, *, is_wanted: bool = False) -> None:

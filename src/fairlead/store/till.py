@@ -65,7 +65,7 @@ class Hold:
 
 class Till:
     """`under_way(is_all)` gives the requests under way, as they would have to be charged now, in case this worker dies:
-    all, or those that it has not given before.
+    all, or those that it has not given before. `tell` is told what an operator should know.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Till:
         under_way: Callable[[bool], Sequence[Generation]] = lambda _: (),
         alert: Callable[[str], None] = lambda _: None,
         disk: Unsettled | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -87,7 +88,7 @@ class Till:
         self._under_way = under_way
         self._alert = alert
         self._number = 0
-        self._backlog = Backlog(disk, _report)
+        self._backlog = Backlog(disk, _report, tell)
         self._closed: list[str] = []
         self._waiting: list[Waiting] = []
         self._book = LeaseBook(budgets, workers, clock.monotonic())
