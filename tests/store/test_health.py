@@ -22,7 +22,7 @@ from fairlead.health.merge import Group, Probe, merge, report_probe
 from fairlead.health.outcome import GONE, OK, Outcome, Verdict
 from fairlead.health.record import HEADER, Change, Flush, Increment, Snapshot, State, Why
 from fairlead.store import health as store_health
-from fairlead.store import server
+from fairlead.store import server, subscription
 from fairlead.store.health import CHANGES, FORGET_S, RETRY_S, HealthStore, HealthSync, StoreAway, script
 from fairlead.store.redis import connect
 from fairlead.tasks import Tasks
@@ -667,7 +667,7 @@ class TestFleet:
             assert other.of(A).why_not(fleet.now).startswith("ejected for ")
 
     async def test_a_quiet_subscription_stays(self, fleet, monkeypatch):
-        monkeypatch.setattr(store_health, "QUIET_S", 0.02)
+        monkeypatch.setattr(subscription, "QUIET_S", 0.02)
         one, other = fleet.workers
         other.serve(A)
         await fleet.flush()

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from fairlead.access.keys import ApiKey, from_token, generate, key_hash
 from fairlead.errors import ApiError
 from fairlead.store import keys as store_keys
+from fairlead.store import subscription
 from fairlead.store.keys import ALL, CHANGED, KeyRing, KeyStore, answered
 from fairlead.store.redis import connect
 from fairlead.tasks import Tasks
@@ -404,7 +405,7 @@ class TestPush:
             assert ring.find(token) == key
 
     async def test_a_quiet_subscription_stays(self, client, monkeypatch):
-        monkeypatch.setattr(store_keys, "QUIET_S", 0.05)
+        monkeypatch.setattr(subscription, "QUIET_S", 0.05)
         token, key = await new_key(client)
         store = KeyStore(client)
         ring = WatchedRing(store)
@@ -483,7 +484,7 @@ class TestOutage:
 
     async def test_a_server_that_answers_nothing(self, valkey, monkeypatch):
         """The connection stands, as it does behind a firewall that has forgotten it; no error ever comes of it."""
-        monkeypatch.setattr(store_keys, "QUIET_S", 0.05)
+        monkeypatch.setattr(subscription, "QUIET_S", 0.05)
         client = connect(valkey.url)
         token, key = await new_key(client)
         ring = WatchedRing(KeyStore(client))

@@ -4,7 +4,7 @@ import contextlib
 import pytest
 
 from fairlead.errors import ApiError
-from fairlead.store import preset_ring
+from fairlead.store import preset_ring, subscription
 from fairlead.store.preset_ring import PresetRing
 from fairlead.store.presets import CHANGED, PresetStore
 from fairlead.store.redis import connect
@@ -190,7 +190,7 @@ class TestPush:
             assert ring.find("p").slug == "p"
 
     async def test_a_quiet_subscription_stays(self, store, client, monkeypatch):
-        monkeypatch.setattr(preset_ring, "QUIET_S", 0.02)
+        monkeypatch.setattr(subscription, "QUIET_S", 0.02)
         ring = WatchedRing(store)
         before = (await client.info("commandstats")).get("cmdstat_ping", {}).get("calls", 0)
         async with following(ring, client), asyncio.timeout(TIME_LIMIT_S):

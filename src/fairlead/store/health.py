@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from redis.asyncio import Redis
@@ -28,6 +28,7 @@ from fairlead.health.merge import Probe
 from fairlead.health.record import Change, Flush, Snapshot, State, Why, pack_increment, unpack
 from fairlead.store import PREFIX
 from fairlead.store.redis import Client, run_scripts, subscriber
+from fairlead.store.subscription import listen
 
 CHANGES = f"{PREFIX}health:changes"
 TTL_S = 86_400
@@ -38,7 +39,6 @@ URGENT_S = 0.005
 RETRY_S = 0.5
 """How often a store that is away is tried again."""
 RESUBSCRIBE_S = 1.0
-QUIET_S = 30.0
 
 _SCRIPT = Path(__file__).with_name("health.lua")
 
@@ -213,18 +213,10 @@ class HealthSync:
             await asyncio.sleep(RESUBSCRIBE_S)
 
     async def _follow_once(self, client: Redis) -> None:
-        async with client.pubsub() as changes:
-            await changes.subscribe(CHANGES)
-            is_asked = False
-            while True:
-                message: Any = await changes.get_message(timeout=QUIET_S)
-                if message is None and is_asked:
-                    return
-                if message is None:
-                    await changes.ping()
-                elif message["type"] == "message":
-                    self._hear(message["data"])
-                is_asked = message is None
+        async with contextlib.aclosing(listen(client, CHANGES)) as changes:
+            async for data in changes:
+                if data is not None:
+                    self._hear(data)
 
     def _hear(self, data: bytes) -> None:
         change = _change(data)

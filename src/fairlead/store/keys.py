@@ -22,6 +22,7 @@ from fairlead.errors import ApiError
 from fairlead.store import PREFIX
 from fairlead.store.key_fields import fields_of, key_of, set_and_gone
 from fairlead.store.redis import Client, run_scripts, subscriber
+from fairlead.store.subscription import listen
 
 CHANGED = f"{PREFIX}keys:changed"
 ALL = f"{PREFIX}keys"
@@ -33,10 +34,6 @@ MAX_STRANGERS = 10_000
 READ_AT_ONCE = 500
 """Keys in one round trip; a few milliseconds of one Redis."""
 RESUBSCRIBE_S = 1.0
-QUIET_S = 30.0
-"""Without a message the subscription is tried with a ping; without an answer for as long again it is taken for dead
-(a firewall that has forgotten it says nothing), and changes would be missed."""
-
 # Change and news of it in one step: were whoever makes the change to die in between, every worker would go on with
 # what it remembers. A key that is gone stays gone: HSET alone would make a new one, without a name, that works.
 # ARGV: channel, hash, how many fields to set, these with their values, fields to remove.
@@ -231,20 +228,12 @@ class KeyRing:
             await asyncio.sleep(RESUBSCRIBE_S)
 
     async def _follow_once(self, client: Redis, tell: Callable[[str], None]) -> None:
-        async with client.pubsub(ignore_subscribe_messages=False) as changes:
-            await changes.subscribe(CHANGED)
-            is_asked = False
-            while True:
-                message = await changes.get_message(timeout=QUIET_S)
-                if message is None and is_asked:
-                    return
-                if message is None:
-                    await changes.ping()
-                elif message["type"] == "subscribe":
-                    await self.recheck_all()  # whatever changed before this moment may have been missed
-                    if self.is_store_away:
-                        self.is_store_away = False
-                        tell("store back")
-                elif message["type"] == "message":
-                    self.forget(message["data"].decode("ascii", "replace"))
-                is_asked = message is None
+        async with contextlib.aclosing(listen(client, CHANGED)) as changes:
+            async for digest in changes:
+                if digest is not None:
+                    self.forget(digest.decode("ascii", "replace"))
+                    continue
+                await self.recheck_all()  # whatever changed before this moment may have been missed
+                if self.is_store_away:
+                    self.is_store_away = False
+                    tell("store back")

@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from fairlead.errors import ApiError
-from fairlead.store.keys import QUIET_S, RESUBSCRIBE_S
+from fairlead.store.keys import RESUBSCRIBE_S
 from fairlead.store.presets import CHANGED, PresetStore, StoredPreset
 from fairlead.store.redis import Client, subscriber
+from fairlead.store.subscription import listen
 from fairlead.wire.cache_key import PresetCache
 from fairlead.wire.preset import Preset
 
@@ -102,20 +103,12 @@ class PresetRing:
             await asyncio.sleep(RESUBSCRIBE_S)
 
     async def _follow_once(self, client: Redis) -> None:
-        async with client.pubsub(ignore_subscribe_messages=False) as changes:
-            await changes.subscribe(CHANGED)
-            is_asked = False
-            while True:
-                message = await changes.get_message(timeout=QUIET_S)
-                if message is None and is_asked:
-                    return
-                if message is None:
-                    await changes.ping()
-                elif message["type"] == "subscribe":
+        async with contextlib.aclosing(listen(client, CHANGED)) as changes:
+            async for slug in changes:
+                if slug is None:
                     await self.read_all()  # whatever changed before this moment may have been missed
-                elif message["type"] == "message":
-                    await self.read(message["data"].decode("utf-8", "replace"))
-                is_asked = message is None
+                else:
+                    await self.read(slug.decode("utf-8", "replace"))
 
 
 def preset_of(stored: StoredPreset) -> Preset:
