@@ -371,7 +371,8 @@ class Worker:
             "models": len(catalog.endpoints),
             "endpoints": len(self._relay.routes.dispatches),
             "upstream_connections": self._client.connection_count,
-            "store": "away" if self._keys.is_store_away else "ok",
+            # It may answer one and refuse the other: take no writes, or have lost the one node that has all money.
+            "store": "away" if self._keys.is_store_away or self._board.is_alone or self._till.is_away else "ok",
         }
 
     def _p95_s(self, endpoint_id: str) -> float | None:
