@@ -231,7 +231,7 @@ class TestFaultOfOurs:
             served.faults.clear()
 
     async def test_in_the_middle_of_a_reply_it_breaks_the_connection(self, monkeypatch):
-        async def fail(reply, content, downstream, tap, deadline, splicer, adapter):
+        async def fail(reply, content, downstream, *more, **options):
             downstream.write(content, is_last=False)
             raise ZeroDivisionError
 
