@@ -9,7 +9,8 @@
         ├── StaleConnection    a kept connection had died; no byte of the request can have been acted on
         ├── UpstreamTimeout    `phase` says which limit ran out
         ├── ProtocolError      what came back is not HTTP, or breaks our limits
-        └── Truncated          the reply ended before its framing, or it itself, said so
+        ├── Truncated          the reply ended before its framing, or it itself, said so
+        └── Diverged           asked again after a break, the answer was another one
 
 Library errors are translated where the socket is read (`upstream/`), nowhere else.
 """
@@ -91,3 +92,7 @@ class ProtocolError(UpstreamError):
 
 class Truncated(UpstreamError):
     """The reply ended before it was complete, by its framing or by what a stream says of itself."""
+
+
+class Diverged(UpstreamError):
+    """Asked again for a reply that had broken off, the model gave another answer: no fault of its provider's."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fairlead.errors import (
     ConnectError,
+    Diverged,
     Phase,
     ProtocolError,
     StaleConnection,
@@ -61,6 +62,7 @@ class TestRules:
         (V.PROTOCOL, FAILURE, 1, 0, False, False, False, UNAVAILABLE, False),
         (V.EVACUATED, NOTHING, 1, 0, False, False, True, (504, "timeout"), False),
         (V.OUTRUN, NOTHING, None, 0, False, False, True, (499, "invalid_request"), None),
+        (V.DIVERGED, NOTHING, None, 0, False, False, True, UNAVAILABLE, None),
     )
 
     def test_every_verdict_has_its_rule(self):
@@ -159,9 +161,12 @@ class TestErrors:
             judged = judge_error(error, is_promised=is_promised)
             assert (judged.status, judged.message, judged.retry_after_s) == (0, str(error), None)
 
+    def test_another_answer_is_nobodys_fault(self):
+        assert judge_error(Diverged("other"), is_promised=True) == Outcome(V.DIVERGED, 0, "other")
+
     def test_every_error_of_the_tree_is_judged(self):
         """A new kind needs its line above."""
-        known = {ConnectError, StaleConnection, ProtocolError, Truncated, UpstreamTimeout}
+        known = {ConnectError, StaleConnection, ProtocolError, Truncated, UpstreamTimeout, Diverged}
         assert set(UpstreamError.__subclasses__()) == known
 
     @pytest.mark.parametrize("phase", PHASES)

@@ -87,7 +87,7 @@ class TestNothingIsMadeUp:
             assert reason == "error"
             assert text
             assert TEXT.startswith(text)
-            assert (served.records[-1].end, verdicts(served)) == ("cut", [Verdict.CUT, Verdict.GONE])
+            assert (served.records[-1].end, verdicts(served)) == ("cut", [Verdict.CUT, Verdict.DIVERGED])
             assert served.failures_in_row("sim1:acme/large") == 0
             assert served.board.of("sim1:acme/large").in_flight == 0
 

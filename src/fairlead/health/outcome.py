@@ -18,6 +18,7 @@
 | EVACUATED | we left, since the endpoint was stuck           | nobody   | yes       | –                      | down   |
 | OUTRUN    | another of the attempts had content first       | nobody   | –         | –                      | –      |
 | CUT       | the reply broke off after content was passed on | provider | no        | break                  | down   |
+| DIVERGED  | asked again after a break, it said other words  | nobody   | –         | –                      | –      |
 
 The last column is for the catalogue's uptime (wire-api, 7.7): an attempt that is up is a success in its minute, one
 that is down a failure, the others are not there. It goes by other rules than the breaker: a wrong key, an empty account
@@ -38,7 +39,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum, auto
 
-from fairlead.errors import ProtocolError, UpstreamError, UpstreamTimeout
+from fairlead.errors import Diverged, ProtocolError, UpstreamError, UpstreamTimeout
 
 
 class Verdict(StrEnum):
@@ -60,6 +61,7 @@ class Verdict(StrEnum):
     PROTOCOL = auto()
     EVACUATED = auto()
     OUTRUN = auto()
+    DIVERGED = auto()
 
 
 class Counts(Enum):
@@ -133,6 +135,7 @@ RULES: Mapping[Verdict, Rule] = {
     ),
     Verdict.EVACUATED: Rule(can_go_elsewhere=True, is_charged=True, is_up=False, status=504, error_type="timeout"),
     Verdict.OUTRUN: Rule(is_charged=True, status=499),
+    Verdict.DIVERGED: Rule(is_charged=True, status=502, error_type="provider_unavailable"),
     Verdict.CUT: Rule(Counts.BREAK, is_charged=True, is_up=False, status=502, error_type="provider_unavailable"),
 }  # fmt: skip
 
@@ -207,7 +210,9 @@ _QUOTED = re.compile(r"`[^`]{0,300}`|'[^']{0,300}'|\"[^\"]{0,300}\"")
 def judge_error(error: UpstreamError, *, is_promised: bool) -> Outcome:
     """Judge an attempt that ended by `error`; `is_promised` says whether content had been passed on before."""
     phase = error.phase if isinstance(error, UpstreamTimeout) else ""
-    if is_promised:
+    if isinstance(error, Diverged):
+        verdict = Verdict.DIVERGED
+    elif is_promised:
         verdict = Verdict.CUT
     elif phase:
         verdict = Verdict.TIMEOUT

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-from dataclasses import replace
 
 from fairlead import clock
 from fairlead.catalog.pricing import Usage, bill_of
@@ -13,7 +12,7 @@ from fairlead.relay.attempts import Won, said_by
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.pump import Source, caught_up, pump
-from fairlead.relay.resume import Diverged, Followed, Resumes
+from fairlead.relay.resume import Followed, Resumes
 from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
 from fairlead.relay.tap import Tap
 from fairlead.telemetry.record import STREAM_ERROR, ExchangeRecord
@@ -111,8 +110,6 @@ class Delivery:
                 outcome = self._judged()
                 return
             outcome = judge_error(error, is_promised=self._is_promised)
-            if isinstance(error, Diverged):
-                outcome = replace(GONE, message=str(error))
             fault = ApiError(502, f"The provider's reply broke off: {error}", error_type="provider_unavailable")
             if not self._is_promised:
                 raise fault from None

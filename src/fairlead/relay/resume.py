@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fairlead.errors import UpstreamError
+from fairlead.errors import Diverged
 from fairlead.relay.attempts import Won
 from fairlead.relay.tap import Tap, WholeTap
 from fairlead.upstream.reply import Reply
@@ -51,10 +51,6 @@ class Resumes:
         except NotResumable:
             return None
         return found if found.text_bytes <= self.most_tokens * BYTES_PER_TOKEN else None
-
-
-class Diverged(UpstreamError):
-    """Asked again, the model gave another answer. That is no fault of its provider's."""
 
 
 class Followed:
