@@ -60,6 +60,7 @@ from fairlead.health.record import Change
 from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
 from fairlead.refresh import CatalogRefresh, Source
+from fairlead.relay.admission import Admission
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.explain import explained
 from fairlead.relay.hedge import Hedging
@@ -80,6 +81,7 @@ from fairlead.store.response_cache import ResponseStore
 from fairlead.store.sticky import PinStore, PinSync
 from fairlead.store.till import Hold, Till
 from fairlead.store.unsettled import Unsettled
+from fairlead.supervisor.files import room_for
 from fairlead.supervisor.worker import WorkerStart
 from fairlead.tasks import Tasks
 from fairlead.telemetry.generation import Generation, generation_of
@@ -183,6 +185,7 @@ class Worker:
             KeepAlive(settings.stream_keepalive_s) if settings.stream_keepalive_s else None,
         )
         self.drain = Drain()
+        self._admission = Admission(self._room(), settings.max_buffered_bytes)
         self.app = self._app()
 
     def _app(self) -> App:
@@ -193,6 +196,7 @@ class Worker:
             self._till,
             brake,
             self.drain,
+            self._admission,
             self._settings.max_body_bytes,
             self._keep,
             self._report,
@@ -225,6 +229,15 @@ class Worker:
         """Whether this worker knows a key, and it opens no more than inference."""
         key = self._keys.find(token)
         return key is not None and not key.is_management
+
+    def _room(self) -> int:
+        most, room = self._settings.max_in_flight, room_for(self._settings.max_in_flight)
+        if room < most:
+            self._log.warning(
+                f"FAIRLEAD_MAX_IN_FLIGHT is {most}, for which the limit of open files is too low: a worker takes "
+                f"{room} requests at once. Raise it (ulimit -n, LimitNOFILE=)"
+            )
+        return room
 
     def _cache(self) -> ResponseCache:
         longest, most = self._settings.cache_max_entry_bytes, self._settings.cache_max_bytes
@@ -370,6 +383,8 @@ class Worker:
         return {
             "models": len(catalog.endpoints),
             "endpoints": len(self._relay.routes.dispatches),
+            "admitted": self._admission.in_flight,
+            "waiting": self._admission.waiting,
             "upstream_connections": self._client.connection_count,
             # It may answer one and refuse the other: take no writes, or have lost the one node that has all money.
             "store": "away" if self._keys.is_store_away or self._board.is_alone or self._till.is_away else "ok",

@@ -24,6 +24,7 @@ from fairlead.edge.status import status_routes
 from fairlead.health.board import HealthBoard
 from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
+from fairlead.relay.admission import Admission
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.settle import settle
 from fairlead.store.keys import KeyRing, KeyStore
@@ -69,6 +70,8 @@ class Gateway:
         key=(),
         price=PRICE,
         resume_tokens=0,
+        admission=None,
+        max_concurrency=None,
         **guard,
     ):
         self.simulators = simulators
@@ -80,7 +83,14 @@ class Gateway:
         self.client = UpstreamClient(tls_context())
         if not providers:
             providers = [
-                Provider(slug=f"sim{n}", name=f"Sim {n}", base_url=sim.base_url, api_key=f"up-{n}", timeouts=timeouts)
+                Provider(
+                    slug=f"sim{n}",
+                    name=f"Sim {n}",
+                    base_url=sim.base_url,
+                    api_key=f"up-{n}",
+                    timeouts=timeouts,
+                    max_concurrency=max_concurrency,
+                )
                 for n, sim in enumerate(simulators)
             ]
         models = models or {Model(id=MODEL, name="Acme: Large", context_length=8192): range(len(providers))}
@@ -106,9 +116,11 @@ class Gateway:
             KeyStore(connect("unix:///nonexistent.sock")), [replace(from_token(KEY, "test"), **dict(key))]
         )
         self.till = Till(MoneyStore(connect("unix:///nonexistent.sock")), "worker", Budgets())
+        self.admission = admission or Admission(1000, 1 << 30)
         chat = Inference(
-            self.relay, self.keys, self.till, Brake(), self.drain, max_body_bytes, self._finished.append, self._fault
-        )
+            self.relay, self.keys, self.till, Brake(), self.drain, self.admission, max_body_bytes,
+            self._finished.append, self._fault,
+        )  # fmt: skip
         self.app = App(
             {f"{base}/{api}": chat for base in BASES for api in ("chat/completions", "responses")},
             [

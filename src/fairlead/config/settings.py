@@ -70,6 +70,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     probe_max_s: float = 8.0
     hedge: bool = False
     resume_tokens: int = 0
+    max_in_flight: int = 4_000
+    max_buffered_bytes: int = 1 << 30
     default_preset: str | None = None
 
     auto_routing: bool = True

@@ -225,6 +225,18 @@ _AUTO = (
 )
 _LIMITS = (
     Setting("FAIRLEAD_MAX_BODY_BYTES", "32MiB", "Largest request body; 413 above", size(1024, 1024 * _MIB)),
+    Setting(
+        "FAIRLEAD_MAX_IN_FLIGHT",
+        "4000",
+        "Requests that a worker has under way; those on top wait a tenth of a second, by service_tier, then get 503",
+        whole(1, 1_000_000),
+    ),
+    Setting(
+        "FAIRLEAD_MAX_BUFFERED_BYTES",
+        "1GiB",
+        "Bodies of those requests together",
+        size(1024 * 1024, 1024 * 1024 * _MIB),
+    ),
     Setting("FAIRLEAD_MAX_HEADER_BYTES", "64KiB", "Largest request head; 431 above", size(1024, 16 * _MIB)),
     Setting("FAIRLEAD_MAX_HEADERS", "200", "Most headers of a request; 431 above", whole(10, 10_000)),
     Setting(

@@ -19,6 +19,7 @@ from fairlead.edge.respond import respond_error
 from fairlead.edge.response_cache import ResponseCache
 from fairlead.edge.responses import ResponsesDownstream, is_responses
 from fairlead.errors import ApiError, ClientGone
+from fairlead.relay.admission import Admission
 from fairlead.relay.deliver import SHUTTING_DOWN
 from fairlead.relay.exchange import Caller, Relay
 from fairlead.relay.manner import manner_of
@@ -54,6 +55,7 @@ class Inference:
         till: Till,
         brake: Brake,
         drain: Drain,
+        admission: Admission,
         max_body_bytes: int,
         keep: Callable[[ExchangeRecord], None],
         report: Callable[[str, BaseException], None],
@@ -65,6 +67,7 @@ class Inference:
         self._till = till
         self._brake = brake
         self._drain = drain
+        self._admission = admission
         self._max_body_bytes = max_body_bytes
         self._keep = keep
         self._report = report
@@ -87,6 +90,7 @@ class Inference:
         routing = Routing() if manner.is_adapted and wants_metadata(fields) else None
         self._drain.enter(downstream)
         self._running[record.id] = record
+        admitted: ChatRequest | None = None
         try:
             token = token_of(fields)
             key = self._keys.find(token) or await self._look_up(token, scope)
@@ -109,6 +113,8 @@ class Inference:
             if preset is not None:
                 record.preset, kept = preset.slug, preset.cache
             target = downstream if asked is None else ResponsesDownstream(downstream, asked, record)
+            await self._admission.enter(request)
+            admitted = request
             if self._cache is not None and (ASKED in fields or kept is not None):
                 run = functools.partial(self._relay.run, request, caller, head)
                 await self._cache.answer(scope["path"], fields, request, caller, target, record, run, kept)
@@ -122,6 +128,8 @@ class Inference:
             self._report(f"request {record.request_id}", error)
             await self._refuse(downstream, ApiError(500, "Internal error", error_type="server"), record)
         finally:
+            if admitted is not None:
+                self._admission.leave(admitted)
             self._drain.leave(downstream)
             downstream.close()
             record.ended_at = clock.monotonic()

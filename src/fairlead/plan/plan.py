@@ -43,6 +43,8 @@ class Plan:
     candidates: Sequence[Candidate]
     skipped: Sequence[Skipped] = ()
     is_panic: bool = False
+    is_full: bool = False
+    """An endpoint was left out since it has as many requests as it is allowed."""
     router: str = ""
     """Who chose the model, if the caller did not: `openrouter/auto`."""
     conversation: int = 0
@@ -135,8 +137,12 @@ class Planner:
         short: list[Candidate] = []
         unwell: list[Candidate] = []
         skipped: list[Skipped] = []
+        is_full = False
         for endpoint, health in zip(endpoints, self.board.of_each(endpoints, now), strict=True):
-            if (reason := self._closed(endpoint.provider, health)) is not None:
+            if endpoint.provider.weight <= 0.0:
+                skipped.append(Skipped(endpoint, "weight 0: the operator has drained it"))
+            elif (reason := self._full(endpoint.provider, health)) is not None:
+                is_full = True
                 skipped.append(Skipped(endpoint, reason))
             elif health.is_at_ease(now):
                 fit.append(Candidate(endpoint, health))
@@ -152,7 +158,7 @@ class Planner:
         if has_only_probes:
             fit += short
         if not fit:
-            return Plan(model_id, group, panic_order(unwell, now, self.rng), skipped, is_panic=True)
+            return Plan(model_id, group, panic_order(unwell, now, self.rng), skipped, is_panic=True, is_full=is_full)
         candidates = fit if len(fit) == 1 else self._ordered(fit, group, ask(group), now)
         if has_only_probes and not short:  # it is a caller's request: should the probe fail, there is no one but these
             candidates += panic_order(unwell, now, self.rng)
@@ -164,10 +170,8 @@ class Planner:
             looks = self.looks[group.name] = Looks()
         return order(fit, group, ask, looks, self.weights, now, self.rng)
 
-    def _closed(self, provider: Provider, health: EndpointHealth) -> str | None:
-        """Return why the operator's settings keep the endpoint from getting one more request, or None."""
-        if provider.weight <= 0.0:
-            return "weight 0: the operator has drained it"
+    def _full(self, provider: Provider, health: EndpointHealth) -> str | None:
+        """Return why the endpoint gets no more requests than it has, or None."""
         limit, in_flight = provider.max_concurrency, health.in_flight
         # One at least, and else not more than its share, so that the workers together stay within it. The tiny part is
         # for 1/3 and its like.
@@ -191,4 +195,5 @@ def _one_after_another(plans: Sequence[Plan]) -> Plan:
         list(reversed(candidates.values())),
         [skipped for plan in plans for skipped in plan.skipped],
         is_panic=not calm,
+        is_full=any(plan.is_full for plan in plans),
     )

@@ -1,6 +1,7 @@
 """The story of one exchange: plan → attempts → delivery."""
 
 import contextlib
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from fairlead.plan.outlook import board_outlook
 from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
 from fairlead.plan.sticky import key_of
+from fairlead.relay.admission import rank_of
 from fairlead.relay.attempts import Attempts
 from fairlead.relay.auto import choose_models
 from fairlead.relay.deliver import Delivery
@@ -25,8 +27,9 @@ from fairlead.relay.fit import fitted
 from fairlead.relay.hedge import Hedging
 from fairlead.relay.keepalive import KeepAlive, Wait
 from fairlead.relay.learned import LearnedLimits, RenamedLimits
+from fairlead.relay.line import Line
 from fairlead.relay.manner import OPENAI, Manner
-from fairlead.relay.refuse import no_endpoints, unknown_model
+from fairlead.relay.refuse import Saturated, no_endpoints, unknown_model
 from fairlead.relay.resume import Resumes, can_be_said_again
 from fairlead.relay.stick import Stay
 from fairlead.relay.wishes import request_wish
@@ -43,6 +46,9 @@ _NO_WAIT = contextlib.nullcontext()
 MOST_OUTPUT_TOKENS = 10_000_000
 """Of a reply of a model about which nothing is known, whatever the caller allows."""
 _MAY_BE_AUTO = re.compile(r"auto|free")
+MOST_WAIT_S = 1.0
+WAIT_SHARE = 0.1
+"""Of the time that a request has: no longer does it wait for endpoints that are full (routing-reference, 5.6)."""
 CONSIDERED = 10
 """Candidates, and endpoints left out, that the ledger keeps of a request."""
 
@@ -104,6 +110,8 @@ class Relay:
         self.budget = RetryBudget()
         self.estimates = TokenEstimates()
         self._learned = LearnedLimits()
+        self._lines: dict[str, Line] = {}
+        """Of those who wait for endpoints that are full, by model."""
 
     async def run(
         self, request: ChatRequest, caller: Caller, extra_head: bytes, downstream: Downstream, record: ExchangeRecord
@@ -115,7 +123,8 @@ class Relay:
         left.
         """
         routes, now = self.routes, clock.monotonic()
-        plan = plan_request(self._planner, routes, request, caller.key, now, record.session)
+        deadline = record.started_at + self._limits.total_s
+        plan = await self._planned(routes, request, caller.key, record.session, deadline)
         record.model, record.router = plan.model_id, plan.router
         if plan.skipped or len(plan.candidates) > 1:
             record.considered = _considered(plan)
@@ -129,7 +138,6 @@ class Relay:
         if self._hedging is not None:
             self._hedging.earn()
         candidates = [(candidate, routes.dispatches[candidate.endpoint.id]) for candidate in asked]
-        deadline = record.started_at + self._limits.total_s
         attempts = Attempts(
             self._client,
             self._board,
@@ -170,8 +178,36 @@ class Relay:
                 )
                 await delivery.run()
         finally:
+            self._make_room(asked)
             if stay is not None:
                 stay.ended(record)
+
+    async def _planned(self, routes: Routes, request: ChatRequest, key: ApiKey, session: str, deadline: float) -> Plan:
+        """Plan the request; where every endpoint has as many as it is allowed, wait a moment for one that ends."""
+        now = clock.monotonic()
+        try:
+            return plan_request(self._planner, routes, request, key, now, session)
+        except Saturated as refusal:
+            full = refusal
+        line = self._lines.setdefault(full.model_id, Line())
+        until = now + min(MOST_WAIT_S, WAIT_SHARE * (deadline - now))
+        while await line.wait(rank_of(request), until - (now := clock.monotonic())):
+            try:
+                return plan_request(self._planner, routes, request, key, now, session)
+            except Saturated as refusal:
+                full = refusal
+        seconds = math.ceil(line.foretold_s(clock.monotonic()))
+        full.headers = {"retry-after": str(seconds), "retry-after-ms": str(1000 * seconds)}
+        raise full
+
+    def _make_room(self, asked: Sequence[Candidate]) -> None:
+        """Let somebody try who waits for a place at one of these endpoints."""
+        if not self._lines:  # nearly always
+            return
+        for model_id in {one.endpoint.model.id for one in asked} & self._lines.keys():
+            line = self._lines[model_id]
+            line.freed(clock.monotonic())
+            line.give()
 
     def _resumes(self, request: ChatRequest, attempts: Attempts) -> Resumes | None:
         """Return how the request's stream may be gone on with should it break off; None if that is not wanted."""

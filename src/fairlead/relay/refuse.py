@@ -18,6 +18,12 @@ _MOST_NAMED = 8
 """Endpoints in a message."""
 
 
+class Saturated(ApiError):
+    """Each endpoint of `model_id` that could answer has as many requests as it is allowed: one that ends makes room."""
+
+    model_id = ""
+
+
 def unknown_model(catalog: Catalog, model: str) -> ApiError:
     """No model of that name is served."""
     model = model[:200]  # it may be as long as a body
@@ -45,15 +51,19 @@ def no_endpoints(plan: Plan, models: Sequence[str], key: ApiKey, wish: Wish) -> 
         return _filtered(plan.model_id, unwanted, models, wish)
     able = [one for one in skipped if not one.code]
     why = ", ".join(f"{one.endpoint.provider.name}: {one.reason}" for one in able[:_MOST_NAMED])
-    return ApiError(
+    kind = Saturated if plan.is_full else ApiError
+    error = kind(
         503,
         f"No endpoint of {plan.model_id} takes requests now ({why})",
-        error_type="provider_unavailable",
+        error_type="provider_overloaded" if plan.is_full else "provider_unavailable",
         headers={"retry-after": "1"},
         availability=_availability(
             "temporarily_unavailable", models, is_retryable=True, retry_after=1, skipped=able, excluded=unwanted
         ),
     )
+    if isinstance(error, Saturated):
+        error.model_id = plan.model_id
+    return error
 
 
 def _filtered(model_id: str, unwanted: Sequence[Skipped], models: Sequence[str], wish: Wish) -> ApiError:

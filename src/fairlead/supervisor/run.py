@@ -13,6 +13,7 @@ from fairlead.clock import monotonic
 from fairlead.store.embedded import EmbeddedStore
 from fairlead.supervisor import notify
 from fairlead.supervisor.demo import Demo
+from fairlead.supervisor.files import raise_open_files
 from fairlead.supervisor.listeners import listen
 from fairlead.supervisor.pool import Log, Pool
 from fairlead.supervisor.restart import RestartDelay
@@ -133,6 +134,7 @@ class Supervisor(Generic[P]):
         """
         with contextlib.ExitStack() as closing:
             closing.enter_context(self._signals)
+            raise_open_files()
             try:
                 self._open(closing)
             except Stopped:
