@@ -133,7 +133,9 @@ class Worker:
         )
         rng = random.Random()
         worker = secrets.token_hex(8)
-        self._board = HealthBoard(limits, worker=worker, rng=rng, fleet=settings.workers)
+        self._board = HealthBoard(
+            limits, worker=worker, rng=rng, fleet=settings.workers, has_bearings=settings.adaptive_concurrency
+        )
         self._board.tell = self._tell_change
         health_store = HealthStore(self._redis, limits)
         self._feed = Feed()

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from fairlead.health import sums
 from fairlead.health import sums as ix
+from fairlead.health.bearing import Bearing
 from fairlead.health.endpoint import OVERDUE, OVERDUE_WHOLE, VERDICTS, EndpointHealth
-from fairlead.health.estimate import Prior
+from fairlead.health.estimate import Estimate, Prior
 from fairlead.health.outcome import OK, RULES, Counts, Outcome, Verdict
 from fairlead.health.record import Record, State, Why
 
@@ -672,3 +673,24 @@ class TestNews:
         health.must_remind = True
         news = health.take_news(NOW)
         assert (news.epoch, news.ejected_s) == (0, 0.0)
+
+
+class TestBearing:
+    def laden(self, *, begun, limit=10.0, known=0.0):
+        health = EndpointHealth("a:acme/large", 0.0)
+        health.bearing = Bearing(limit=limit)
+        health.estimate = Estimate(in_flight=known)
+        for n in range(begun):
+            health.begin(float(n), is_stream=True)
+        return health.is_laden()
+
+    def test_it_takes_as_many_as_it_bears(self):
+        assert not self.laden(begun=9)
+        assert self.laden(begun=10)
+
+    def test_those_of_other_workers_count(self):
+        assert self.laden(begun=1, known=9.0)
+        assert not self.laden(begun=1, known=7.0)
+
+    def test_each_worker_may_have_one(self):
+        assert not self.laden(begun=0, known=50.0)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.catalog.model import FREE, Catalog, Endpoint, Model, Provider
+from fairlead.health.bearing import Bearing
 from fairlead.health.board import HealthBoard
 from fairlead.health.merge import Group, merge, report_probe
 from fairlead.health.outcome import OK, Outcome, Verdict
@@ -399,3 +400,13 @@ class TestSeveralModels:
     def test_a_model_named_twice_is_asked_once(self, world):
         _, ids = self.planned(world, "x/first", "x/first:nitro", "x/second")
         assert len(ids) == len(set(ids)) == 4
+
+
+class TestBearing:
+    def test_one_that_has_all_it_bears_is_left_out(self):
+        world = World({}, {})
+        world.of("a").bearing = Bearing(limit=2.0)
+        plan = world.load("a", 2).plan()
+        assert slugs(plan.candidates) == ["b"]
+        assert reasons(plan) == {"a": "at the 2 requests at once that it bears"}
+        assert plan.is_full

@@ -69,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     probe_min_s: float = 1.0
     probe_max_s: float = 8.0
     hedge: bool = False
+    adaptive_concurrency: bool = False
     resume_tokens: int = 0
     max_in_flight: int = 4_000
     max_buffered_bytes: int = 1 << 30

@@ -169,6 +169,12 @@ _ROUTING = (
         kinds.SWITCH,
     ),
     Setting(
+        "FAIRLEAD_ADAPTIVE_CONCURRENCY",
+        "off",
+        "Learn how many requests at once each endpoint bears, and let others wait: for inference engines of your own",
+        kinds.SWITCH,
+    ),
+    Setting(
         "FAIRLEAD_RESUME_TOKENS",
         "0",
         "A stream with temperature 0 or a seed that breaks off within so many tokens is asked for again elsewhere, and "

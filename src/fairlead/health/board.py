@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from fairlead.catalog.model import Endpoint
 from fairlead.health import sums
+from fairlead.health.bearing import Bearing
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.endpoint import Attempt, EndpointHealth
 from fairlead.health.estimate import Prior, prior_of
@@ -87,7 +88,8 @@ class GroupHealth:
 class HealthBoard:
     """All endpoints of one worker. `urgent()` is called when the fleet should hear of something at once.
 
-    `worker` names this process among all workers, for as long as it lives.
+    `worker` names this process among all workers, for as long as it lives. `has_bearings`: it learns how many requests
+    at once each endpoint bears.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class HealthBoard:
         worker: str = "worker",
         rng: random.Random | None = None,
         fleet: int = 1,
+        has_bearings: bool = False,
     ) -> None:
         self.limits = limits or BreakerLimits()
         self.urgent: Callable[[], None] = lambda: None
@@ -106,6 +109,7 @@ class HealthBoard:
         self._worker = worker
         self._rng = rng or random.Random()
         self._fleet = fleet
+        self._has_bearings = has_bearings
         self._groups: dict[str, GroupHealth] = {}
         self._endpoints: dict[str, EndpointHealth] = {}
         self._results: list[tuple[str, str, int, Probe]] = []
@@ -119,6 +123,8 @@ class HealthBoard:
         health = self._endpoints.get(endpoint_id)
         if health is None:
             health = self._endpoints[endpoint_id] = EndpointHealth(endpoint_id, now)
+            if self._has_bearings and not endpoint_id.startswith(ACCOUNT):
+                health.bearing = Bearing()
             group = self.group(_group_of(endpoint_id))
             if not endpoint_id.startswith(ACCOUNT):
                 health.account = self.account(endpoint_id.partition(":")[0], now)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fairlead.health import breaker, sums
+from fairlead.health.bearing import Bearing
 from fairlead.health.estimate import Estimate, Prior, estimate
 from fairlead.health.histogram import FIRST_TOKEN, SPEED
 from fairlead.health.outcome import Counts, Outcome, Verdict
@@ -50,7 +51,7 @@ class EndpointHealth:
     """State of one endpoint in one worker. Times are this worker's monotonic seconds."""
 
     __slots__ = (
-        "account", "allowance", "allowance_at", "backlog", "backlog_at", "buckets", "cool_until", "cool_why",
+        "account", "allowance", "allowance_at", "backlog", "backlog_at", "bearing", "buckets", "cool_until", "cool_why",
         "estimate", "failed_at", "fleet", "hash", "id", "in_flight", "is_suspect", "is_urgent", "looked_at",
         "must_remind", "news", "offset", "owed", "probe_epoch", "probe_until", "record", "sent_in_flight",
         "sent_waiting", "started", "tallied_at", "tally", "tried", "unsent", "used_epoch", "waiting", "went_well",
@@ -98,6 +99,8 @@ class EndpointHealth:
         """How many of either the fleet has been told of."""
         self.fleet = 1
         self.estimate = Estimate()
+        self.bearing: Bearing | None = None
+        """How many requests at once it bears; None: nobody asks for that."""
         self.cool_until = 0.0
         self.cool_why = 0
         self.probe_epoch = 0
@@ -272,6 +275,12 @@ class EndpointHealth:
             return False
         return now >= self.cool_until and (self.account is None or now >= self.account.cool_until)
 
+    def is_laden(self) -> bool:
+        """Whether the fleet has as many requests there as it bears. This worker may always have one."""
+        if self.bearing is None or not self.in_flight:
+            return False
+        return self.estimate.in_flight + self.in_flight - self.sent_in_flight + 1.0 > self.bearing.limit
+
     def lend(self, epoch: int, until: float) -> None:
         """Take a probe lease, which is to be used before `until`: the store may then give it to another."""
         self.probe_epoch, self.probe_until = epoch, until
@@ -406,4 +415,6 @@ class EndpointHealth:
             self.probe_epoch = 0
         if record.cool_until + offset > self.cool_until:
             self.cool_until, self.cool_why = record.cool_until + offset, int(record.cool_why)
-        self.estimate = estimate(sums.decayed(record.sums, now - offset - record.at), prior)
+        known = self.estimate = estimate(sums.decayed(record.sums, now - offset - record.at), prior)
+        if self.bearing is not None:
+            self.bearing.learn(known.in_flight, known.first_token_s, now)

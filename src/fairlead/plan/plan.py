@@ -162,7 +162,7 @@ class Planner:
         candidates = fit if len(fit) == 1 else self._ordered(fit, group, ask(group), now)
         if has_only_probes and not short:  # it is a caller's request: should the probe fail, there is no one but these
             candidates += panic_order(unwell, now, self.rng)
-        return Plan(model_id, group, candidates, skipped)
+        return Plan(model_id, group, candidates, skipped, is_full=is_full)
 
     def _ordered(self, fit: list[Candidate], group: GroupHealth, ask: Ask, now: float) -> list[Candidate]:
         looks = self.looks.get(group.name)
@@ -177,6 +177,8 @@ class Planner:
         # for 1/3 and its like.
         if limit is not None and in_flight and in_flight + 1 > limit * self.worker_share + 1e-6:
             return f"at its limit of {limit} requests at once"
+        if health.bearing is not None and health.is_laden():
+            return f"at the {health.bearing.limit:.0f} requests at once that it bears"
         return None
 
 
