@@ -303,6 +303,17 @@ class TestScope:
         }
         assert first["headers"] == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
 
+    async def test_space_around_a_value_is_none_of_it(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            fields = ("A: \t b c \t ", "D:", "E: \t", "Expect: 100-continue ")
+            await client.send(post("/a", b"", *fields, length=3).replace(b"Host: x", b"Host: x "))
+            await client.until(b"100 Continue\r\n\r\n")
+            await client.send(b"abc")
+            assert statuses(await client.responses(2)) == [100, 200]
+        headers = dict(listener.app.scopes[0]["headers"])
+        assert (headers[b"host"], headers[b"a"], headers[b"d"], headers[b"e"]) == (b"x", b"b c", b"", b"")
+
     async def test_nothing_is_left_to_the_cycle_collector(self):
         gc.collect()
         gc.disable()

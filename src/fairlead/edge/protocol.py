@@ -162,7 +162,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise head.long_target()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
+        name, value = name.lower(), value.rstrip()  # llhttp leaves the space behind a value
         if name in _NOTED:
             self._note(name, value)
         self.headers.append((name, value))
