@@ -846,6 +846,20 @@ class TestDisk:
         await other.close()
         assert not list((tmp_path / "unsettled").iterdir())
 
+    async def test_of_one_that_left_while_the_store_was_away_as_soon_as_it_is_back(self, store, worker, tmp_path):
+        """Who stays has looked for what the dead have left, and would not do so again for a minute."""
+        staying = worker("stays", disk=Unsettled(tmp_path, "stays"), fates=["is lost"])
+        leaving = worker("leaves", disk=Unsettled(tmp_path, "leaves"), fates=["is lost"] * 100)
+        staying.adopt()
+        one = end(leaving, await leaving.enter(BARE), 7)
+        await leaving.close()
+        two = end(staying, await staying.enter(BARE), 5)
+        assert not await staying.flush()
+        for _ in range(3):
+            await store.pass_time(FLUSH_S)
+            await staying.flush()
+        assert (await holdings(store)).charged() == {one.id: (7, 1), two.id: (5, 1)}
+
     async def test_more_than_fits_in_memory(self, store, worker, tmp_path, monkeypatch):
         monkeypatch.setattr(store_backlog, "MAX_KEPT", 3)
         till = worker("w", disk=Unsettled(tmp_path, "w"), fates=["is lost"] * 4)

@@ -293,7 +293,9 @@ class Till:
             except BaseException:
                 self._is_unheard(call, waiting, MoneyAway("the call has been given up"))
                 raise
-            self.is_away = False
+            if self.is_away:  # others may have left meanwhile, with what they could not tell
+                self.is_away = False
+                self.adopt()
             self._answered_at = clock.monotonic()
             if answer.is_late:
                 self._is_late(call, waiting)
