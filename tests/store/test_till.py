@@ -40,8 +40,9 @@ def worst(usd_nanos, tokens=0):
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    """Between draws. By the clocks of these tests none would pass."""
+    """Between draws, and tries. By the clocks of these tests none would pass."""
     monkeypatch.setattr(store_till, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(store_till, "CLOSING_PAUSE_S", 0.0)
 
 
 @pytest.fixture

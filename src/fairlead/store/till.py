@@ -4,6 +4,7 @@ Nothing on the path of a request waits for the store, but for a request under a 
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,9 @@ SLOT_PATIENCE_S = 0.25
 """How long a request waits for what others have leased and do not use, or hold for a request that ends."""
 PAUSES_S = (0.002, 0.005, 0.01, 0.02, 0.05)
 TRIM_S = 60.0
-CLOSING_TRIES = 20
+CLOSING_TRIES = 8
+CLOSING_PAUSE_S = 0.25
+"""Between them: two to six seconds, whether the store hangs or refuses, in which a replica may take over."""
 MOST_HELD_USD_NANOS = 2**52
 """By one request: four million dollars. The store reckons in floating point, exactly up to twice as much."""
 
@@ -253,11 +256,9 @@ class Till:
     async def run(self) -> None:
         """Settle for ever."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
             self._wake.clear()
             try:
                 await self.flush()
@@ -275,7 +276,9 @@ class Till:
         while not is_told and failures < CLOSING_TRIES:
             self._book.void_all()
             is_told = await self.flush()
-            failures += self.is_away
+            if self.is_away:
+                failures += 1
+                await asyncio.sleep(CLOSING_PAUSE_S)
         self._backlog.close()
 
     async def flush(self) -> bool:
