@@ -65,6 +65,11 @@ class Caller:
     def get(self, path, *, key=None):
         return _whole(self.send_get(path, key=key))
 
+    def post(self, path, members, *, key):
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        self._connection.request("POST", path, json.dumps(members), headers)
+        return _whole(self.reply())
+
     def send_get(self, path, *, key=None):
         """As `send_chat`: the reply is there to be read on."""
         self._connection.request("GET", path, headers={"authorization": f"Bearer {key}"} if key else {})

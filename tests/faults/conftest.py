@@ -1,5 +1,8 @@
-"""One gateway in front of a provider for each fault and way of asking: what one does spoils nothing for the next."""
+"""For providers' faults: one gateway in front of a provider for each of them and way of asking, so that what one does
+spoils nothing for the next. For faults of stores and processes: gateways in front of two providers.
+"""
 
+import contextlib
 import json
 
 import pytest
@@ -8,8 +11,10 @@ from harness.process import GatewayProcess
 from harness.simulators import Simulators
 
 from .matrix import BAD_TEXT, FAULTS, GOOD_TEXT
+from .rig import environment
 
 KEY = "sk-faults-client-5d1c7be2a4"
+QUICK = {"text": GOOD_TEXT, "first_byte_delay_s": 0.01, "token_delay_s": 0.001}
 WAYS = ("stream", "plain", "stream-alone", "plain-alone")
 
 
@@ -58,3 +63,26 @@ def gateway(bad, good, tmp_path_factory):
     declare("good", base_url=good.base_url, models=",".join(f"fault/{slug}=good-{slug}" for slug in bad))
     with GatewayProcess(tmp_path_factory.mktemp("faults"), env) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="session")
+def providers():
+    """One that is quick and well, and one that always fails."""
+    with Simulators() as simulators:
+        lab, shaky = simulators.start(), simulators.start()
+        lab.does(**QUICK)
+        shaky.does(status=500)
+        yield lab, shaky
+
+
+@pytest.fixture
+def new_gateway(providers, tmp_path):
+    """Makes gateways of a test's own; all of a test are one installation, unless they are told another directory."""
+    with contextlib.ExitStack() as made:
+
+        def make(directory=tmp_path, **variables):
+            gateway = GatewayProcess(directory, environment(*providers, **variables))
+            made.push(gateway)
+            return gateway
+
+        yield make

@@ -23,21 +23,22 @@ class Valkey:
     """
 
     def __init__(self, **settings):
-        self._dir = Path(tempfile.mkdtemp(prefix="flt-"))  # a socket's path must be short
+        self.directory = Path(tempfile.mkdtemp(prefix="flt-"))  # a socket's path must be short
+        """With all its files."""
         self._process = None
-        self.settings = {"port": 0, "unixsocket": self._dir / "s", "save": "", **settings}
+        self.settings = {"port": 0, "unixsocket": self.directory / "s", "save": "", **settings}
         self.port = self.settings["port"]
-        self.url = f"unix://{quote(str(self._dir / 's'))}"
+        self.url = f"unix://{quote(str(self.directory / 's'))}"
 
     def start(self):
         """Return once it answers."""
-        settings = {"bind": "127.0.0.1", "dir": self._dir, **self.settings}
+        settings = {"bind": "127.0.0.1", "dir": self.directory, **self.settings}
         self._run(*(word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))))
         return self
 
     def _run(self, *words, mark="accept connections"):
         """Start the process, and wait until it says so in its log."""
-        said = self._dir / "log"
+        said = self.directory / "log"
         with open(said, "wb") as log:
             self._process = subprocess.Popen([find_server().path, *words], stdin=subprocess.DEVNULL, stdout=log)
         until(lambda: mark in said.read_text() or self._process.poll() is not None)
@@ -70,7 +71,7 @@ class Valkey:
 
     def close(self):
         self.kill()
-        shutil.rmtree(self._dir)
+        shutil.rmtree(self.directory)
 
 
 class SentinelProcess(Valkey):
@@ -81,11 +82,11 @@ class SentinelProcess(Valkey):
         self._master_port = master_port
 
     def start(self):
-        file = self._dir / "conf"  # which it writes to
+        file = self.directory / "conf"  # which it writes to
         file.write_text(
             f"port {self.port}\n"
             "bind 127.0.0.1\n"
-            f"dir {self._dir}\n"
+            f"dir {self.directory}\n"
             f"sentinel monitor main 127.0.0.1 {self._master_port} 1\n"
             "sentinel down-after-milliseconds main 60000\n"
         )
