@@ -388,6 +388,8 @@ class Worker:
             "admitted": self._admission.in_flight,
             "waiting": self._admission.waiting,
             "upstream_connections": self._client.connection_count,
+            "worker": os.getpid(),
+            "tasks": len(asyncio.all_tasks()),
             # It may answer one and refuse the other: take no writes, or have lost the one node that has all money.
             "store": "away" if self._keys.is_store_away or self._board.is_alone or self._till.is_away else "ok",
         }

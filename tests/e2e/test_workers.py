@@ -69,3 +69,5 @@ def test_each_tells_how_it_is(rough):
             assert caller.get("/readyz").json == {"status": "ready"}
             told = caller.get("/readyz?verbose").json
             assert told["models"] == told["endpoints"] == 1
+            assert told["worker"] in rough.workers()
+            assert told["tasks"] > 0
