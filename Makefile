@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SOAK_S ?= 600
 LOCK := tests/requirements.lock
 READY := $(VENV)/.ready
 CLIENTS := tests/e2e/clients
@@ -10,7 +11,7 @@ CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIE
   $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients check fix bench bench-faults bench-locust bench-simulate bench-policies wheel lock clean
+.PHONY: help install run test clients check fix bench bench-faults soak bench-locust bench-simulate bench-policies wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,9 @@ bench-simulate: $(READY) ## Compare routing policies on simulated traffic and fa
 
 bench-faults: $(READY) ## Kill, hang and slow down a provider, or Redis, under load; about ten minutes
 	@$(BIN)/python -m bench.faults $(ARGS)
+
+soak: $(READY) ## Mixed load with aborts and faults, after which all must be as before; ten minutes, or SOAK_S=60
+	@$(BIN)/python -m bench.soak --seconds $(SOAK_S) $(ARGS)
 
 bench-locust: $(READY) bench/.venv/.ready ## Chat scenario with locust, headless, in an environment of its own
 	@$(BIN)/python -m bench.run_locust $(ARGS)
