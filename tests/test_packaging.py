@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_package_and_its_data(wheel):
     source = ROOT / "src" / "fairlead"
     ours = {f"fairlead/{path.relative_to(source).as_posix()}" for path in source.rglob("*.py")}
     ours |= {"fairlead/py.typed", "fairlead/catalog/data/models.json"}
-    ours |= {f"fairlead/store/{name}.lua" for name in ("health", "minutes", "money", "percentiles")}
+    ours |= {f"fairlead/store/{name}.lua" for name in ("health", "minutes", "money", "percentiles", "sticky")}
     ours |= {"fairlead/admin/consent.html", "fairlead/admin/consent_form.html"}
     info = f"fairlead-{__version__}.dist-info"
     assert names == ours | {
