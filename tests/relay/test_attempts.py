@@ -1,5 +1,6 @@
 """Failover before the first content, and what the caller is told when nobody answers."""
 
+import json
 import asyncio
 
 import pytest
@@ -229,3 +230,14 @@ async def test_an_endless_error_is_cut_short():
     async with gateway(Script(status=500, body=b"x" * 5_000_000), Script(text="second")) as served:
         assert (await ask(served, chat_body())).status == 200
         await served.simulators[0].wait_for(lambda sim: sim.aborted == 1)
+
+
+async def test_a_whole_reply_that_ended_with_an_error_is_asked_for_elsewhere():
+    """Nothing of it has been passed on, and what it says is a part."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Once"}, "finish_reason": "error"}
+    broken = Script(body=json.dumps({"id": "x", "choices": [choice], "usage": {"prompt_tokens": 1}}).encode())
+    async with gateway(broken, Script(text="Once upon")) as served:
+        answer = await ask(served, chat_body())
+        assert answer.json["choices"][0]["message"]["content"] == "Once upon"
+        assert [attempt.verdict for attempt in served.records[0].attempts] == [Verdict.TRANSIENT, Verdict.OK]
+        assert served.failures_in_row("sim0:acme/large") == 1

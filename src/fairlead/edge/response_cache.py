@@ -20,7 +20,7 @@ from fairlead.access.admit import may_use_model, may_use_provider
 from fairlead.access.keys import ApiKey
 from fairlead.access.preferences import read_preferences
 from fairlead.catalog.pricing import Usage
-from fairlead.relay.downstream import Downstream, Headers
+from fairlead.relay.downstream import Before, Downstream, Headers
 from fairlead.relay.exchange import Caller
 from fairlead.relay.pump import caught_up
 from fairlead.store.response_cache import Entry, Hit, ResponseStore
@@ -93,18 +93,11 @@ class ResponseCache:
         await self._store.put(name, Entry(record.id, ttl_s, record.model, record.provider, reason, headers, text))
 
 
-class Recorder:
-    """A `Downstream` that keeps what passes, up to `max_bytes`, and says that it was no hit.
-
-    Whatever it does not have is that of the `Downstream` behind it.
-    """
-
-    is_gone: bool
-    is_expired: bool
-    is_started: bool
+class Recorder(Before):
+    """A `Downstream` that keeps what passes, up to `max_bytes`, and says that it was no hit."""
 
     def __init__(self, downstream: Downstream, ttl_s: int, max_bytes: int) -> None:
-        self._downstream = downstream
+        super().__init__(downstream)
         self._ttl_s = ttl_s
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
@@ -112,19 +105,6 @@ class Recorder:
         self._is_wanted = False
         self._is_whole = False
         self.kept_headers: Headers = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._downstream, name)
-
-    @property
-    def is_slow(self) -> bool:
-        return self._downstream.is_slow
-
-    def drained(self) -> Awaitable[None]:
-        return self._downstream.drained()
-
-    def abort(self) -> None:
-        self._downstream.abort()
 
     def start(self, status: int, headers: Headers) -> None:
         self.kept_headers = [(name, value) for name, value in headers if name in _KEPT_HEADERS]

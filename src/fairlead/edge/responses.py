@@ -4,11 +4,9 @@ The relay is asked for a chat reply in OpenRouter's shape, which becomes a Respo
 whatever holds for chat holds here: plans, failover, errors in band, money, the response cache.
 """
 
-from collections.abc import Awaitable
-
 from fairlead import clock
-from fairlead.edge.downstream import Headers, HttpDownstream
 from fairlead.relay.deliver import MOST_WHOLE_BYTES
+from fairlead.relay.downstream import Before, Downstream, Headers
 from fairlead.relay.keepalive import COMMENT
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.openrouter_shape import Identity
@@ -23,20 +21,16 @@ def is_responses(path: str) -> bool:
     return path.endswith("/responses")
 
 
-class ResponsesDownstream:
+class ResponsesDownstream(Before):
     """A `Downstream` that takes a chat reply in OpenRouter's shape and passes a Response on, or the events of one.
 
     Signs of life become events, since comments do not count for every client. A whole reply is passed on when it is
-    complete; one of more than MOST_WHOLE_BYTES ends with its connection. Whatever else is asked of it is that of the
-    `Downstream` behind it.
+    complete; one of more than MOST_WHOLE_BYTES ends with its connection.
     """
 
-    is_gone: bool
-    is_expired: bool
-
-    def __init__(self, downstream: HttpDownstream, asked: Asked, record: ExchangeRecord) -> None:
+    def __init__(self, downstream: Downstream, asked: Asked, record: ExchangeRecord) -> None:
         self.is_started = False
-        self._downstream = downstream
+        super().__init__(downstream)
         self._asked = asked
         self._created_at = int(record.started_unix)
         identity = Identity(record.id, "", record.model, self._created_at)
@@ -44,19 +38,6 @@ class ResponsesDownstream:
         self._head: tuple[int, Headers] = (0, [])
         self._parts: list[bytes] = []
         self._size = 0
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._downstream, name)
-
-    @property
-    def is_slow(self) -> bool:
-        return self._downstream.is_slow
-
-    def drained(self) -> Awaitable[None]:
-        return self._downstream.drained()
-
-    def abort(self) -> None:
-        self._downstream.abort()
 
     def start(self, status: int, headers: Headers) -> None:
         self.is_started, self._head = True, (status, headers)

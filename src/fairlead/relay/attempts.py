@@ -29,6 +29,7 @@ from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
 from fairlead.upstream.dispatch import Dispatch, redacted
 from fairlead.wire.encoding import decoded
+from fairlead.wire.ending import finish_reason
 from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
 from fairlead.wire.request import Buffer, ChatRequest, body_bytes
 from fairlead.wire.sse import first_error, is_only_frame
@@ -324,6 +325,8 @@ def _failed(endpoint: Endpoint, reply: Reply, content: bytes) -> Failed | None:
     if reply.header(b"content-type").startswith(b"text/html"):
         return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion"))
     if (told := first_error(content)) is None:
+        if reply.is_drained and finish_reason(content) == "error":
+            return Failed(endpoint, Outcome(Verdict.TRANSIENT, 200, "the reply ended with an error"))
         return None
     said = said_by(endpoint, told)
     status = said.number if 400 <= said.number < 600 else 502

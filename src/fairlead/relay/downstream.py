@@ -33,3 +33,27 @@ class Downstream(Protocol):
 
     def abort(self) -> None:
         """Break the connection, so that the caller cannot take what it has for the whole."""
+
+
+class Before:
+    """What stands before a `Downstream`: whatever it does not have itself is that one's."""
+
+    is_gone: bool
+    is_expired: bool
+    is_started: bool
+
+    def __init__(self, downstream: Downstream) -> None:
+        self._downstream = downstream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._downstream, name)
+
+    @property
+    def is_slow(self) -> bool:
+        return self._downstream.is_slow
+
+    def drained(self) -> Awaitable[None]:
+        return self._downstream.drained()
+
+    def abort(self) -> None:
+        self._downstream.abort()
