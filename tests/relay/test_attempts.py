@@ -1,7 +1,7 @@
 """Failover before the first content, and what the caller is told when nobody answers."""
 
-import json
 import asyncio
+import json
 
 import pytest
 
