@@ -6,6 +6,7 @@ import json
 import threading
 from dataclasses import dataclass
 
+from harness import shown
 from harness.process import PATIENCE_S
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -77,7 +78,9 @@ class Caller:
 
 
 def _whole(reply):
-    return Answer(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+    body = reply.read()
+    shown.look_through_answer("an answer", reply.status, body)
+    return Answer(reply.status, {name.lower(): value for name, value in reply.getheaders()}, body)
 
 
 @contextlib.contextmanager

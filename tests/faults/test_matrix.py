@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import shown
 from harness.process import PATIENCE_S
 
 from . import table
@@ -36,6 +37,7 @@ class Seen:
         finally:
             connection.close()
         self.status = reply.status
+        shown.look_through_answer(slug, self.status, self.body)
         self.is_stream = is_stream
         self.log = gateway.request(reply.headers["x-generation-id"])
         self.verdicts = [attempt["verdict"] for attempt in self.log["attempts"]]

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from fairlead.edge.asgi import App
+from harness import shown
 from harness.listener import get, listening
 
 
@@ -40,6 +41,7 @@ async def asking(routes):
             client = await listener.connect()
             await client.send(get(path, *fields).replace(b"GET", method.encode(), 1) + text)
             (answer,) = await client.responses()
+            shown.look_through_answer(f"{method} {path}", answer.status, answer.body)
             return Answer(answer.status, answer.headers, answer.body)
 
         yield ask

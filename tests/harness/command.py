@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 
+from harness import shown
 from harness.process import SOURCE
 
 COMMAND = [sys.executable, "-m", "fairlead"]
@@ -23,7 +24,7 @@ def clean_environ(directory, **variables):
 
 def fairlead(directory, *arguments, **variables):
     """Run a command to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [*COMMAND, *arguments],
         env=clean_environ(directory, **variables),
         cwd=directory,
@@ -32,14 +33,18 @@ def fairlead(directory, *arguments, **variables):
         timeout=LIMIT_S,
         check=False,
     )
+    if arguments[:2] != ("keys", "create"):  # which is there to tell one
+        shown.look_through(f"fairlead {' '.join(arguments)}", done.stdout + done.stderr, shown.credentials(variables))
+    return done
 
 
 class Started:
     """A command that goes on until it is told to end."""
 
-    def __init__(self, process):
+    def __init__(self, process, variables):
         self.process = process
         self.said = ""
+        self._credentials = shown.credentials(variables)
 
     def read_until(self, text):
         """Read lines up to the one that has `text`; return all that has been said so far."""
@@ -53,6 +58,7 @@ class Started:
         """Send a signal; return the exit code and all that was said."""
         self.process.send_signal(number)
         rest, _ = self.process.communicate(timeout=LIMIT_S)
+        shown.look_through_output(f"fairlead {self.process.args}", self.said + rest, self._credentials)
         return self.process.returncode, self.said + rest
 
 
@@ -70,7 +76,7 @@ def started(directory, *arguments, **variables):
     )
     with process:
         try:
-            yield Started(process)
+            yield Started(process, variables)
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 
+from harness import shown
 from harness.gateway import KEY, MODEL
 
 
@@ -68,7 +69,9 @@ async def ask(gateway, body, **options):
     try:
         writer.write(request_bytes(body, **options))
         async with asyncio.timeout(10):
-            return await read_answer(reader)
+            answer = await read_answer(reader)
+            shown.look_through_answer("an answer", answer.status, answer.body)
+            return answer
     finally:
         writer.close()
         await writer.wait_closed()

@@ -1,6 +1,7 @@
 """`fairlead serve` as its users start it: processes with a directory, an environment and a port of their own."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import fairlead
 from fairlead import clock
 from fairlead.store.embedded import url_of_running
+from harness import shown
 
 PROGRAM = (sys.executable, "-m", "fairlead")
 SOURCE = str(Path(fairlead.__file__).parents[1])
@@ -84,6 +86,8 @@ class GatewayProcess:
         if (made := _NEW_ADMIN_KEY.search(self.output)) is not None:
             self.new_admin_key = made[1]
         self.secrets.update(filter(None, [self.admin_key]))
+        for pid in (self.pid, *children(self.pid)):
+            shown.look_through(f"arguments of process {pid}", command_line(pid), self._credentials)
         return self
 
     def launch(self):
@@ -120,6 +124,7 @@ class GatewayProcess:
         """End it at once, if it still runs; returns when none of its processes is left."""
         if self._process is None:
             return
+        self._look_through_pages()
         for _ in range(2):  # the second is for the impatient
             self.signal(signal.SIGTERM)
         try:
@@ -130,6 +135,22 @@ class GatewayProcess:
         finally:
             self._reader.join(PATIENCE_S)
             self._process.stdout.close()
+            shown.look_through_output(f"output of the gateway in {self.directory}", self.output, self._credentials)
+            shown.look_through_files(self.env["FAIRLEAD_DATA_DIR"], self._credentials)
+
+    def _look_through_pages(self):
+        """What anybody may read, while there is somebody to ask."""
+        if not self.url or self._process.poll() is not None:
+            return
+        for path in ("/metrics", "/readyz?verbose"):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1.0)
+            with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("GET", path)
+                shown.look_through(f"{self.url}{path}", connection.getresponse().read(), self._credentials)
+
+    @property
+    def _credentials(self):
+        return shown.credentials(self.env)
 
     def wait(self):
         """Return the exit code once it has ended by itself."""
@@ -223,6 +244,8 @@ class GatewayProcess:
             timeout=PATIENCE_S,
             check=False,
         )
+        if arguments[:2] != ("keys", "create"):  # which is there to tell one
+            shown.look_through(f"fairlead {' '.join(arguments)}", done.stdout + done.stderr, self._credentials)
         assert done.returncode == 0, f"fairlead {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
