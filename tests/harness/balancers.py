@@ -16,9 +16,10 @@ import pytest
 
 from harness.process import PATIENCE_S, until
 from harness.valkey import free_port
+from harness.yamlfile import TOOLS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])  # noqa: TID251
+_PATH = os.pathsep.join([str(TOOLS), os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])  # noqa: TID251
 
 
 @dataclass(frozen=True)

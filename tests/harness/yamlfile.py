@@ -4,11 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+TOOLS = Path(__file__).parents[1] / "deploy" / "tools" / ".venv" / "bin"
+"""Where `make tools` puts programs."""
+
 _PROGRAM = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout, default=str)"
-_PYTHONS = (sys.executable, "/usr/bin/python3", "python3")
+_PYTHONS = (str(TOOLS / "python"), sys.executable, "/usr/bin/python3", "python3")
 
 
 def documents(text):
@@ -21,4 +25,4 @@ def documents(text):
             )
             assert done.returncode == 0, done.stderr
             return [document for document in json.loads(done.stdout) if document is not None]
-    pytest.skip("no Python with PyYAML on this machine")
+    pytest.skip("no Python with PyYAML on this machine (make tools)")
