@@ -92,3 +92,16 @@ async def test_an_address_in_use_is_an_error():
         taken.listen()
         with pytest.raises(OSError, match="in use"):
             Door(taken.getsockname(), Greeter, None).open()
+
+
+async def test_nobody_else_gets_the_port_of_a_door_that_is_shut():
+    door = Door(("127.0.0.1", 0), Greeter, None)
+    door.open()
+    door.shut()
+    try:
+        with socket.socket() as other, pytest.raises(OSError):  # noqa: PT012 - either may refuse
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(door.address)
+            other.listen()
+    finally:
+        door.remove()

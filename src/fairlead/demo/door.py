@@ -1,4 +1,4 @@
-"""A listening socket that can be shut and opened again at the same address."""
+"""A listening socket that can be shut and opened again at the same address, which stays its own meanwhile."""
 
 import asyncio
 import socket
@@ -22,6 +22,8 @@ class Door:
         self._factory = factory
         self._ssl = ssl
         self._socket: socket.socket | None = None
+        self._place: socket.socket | None = None
+        """Bound and not listening while the door is shut: who connects is refused, and nobody else gets the port."""
         self._serving: asyncio.Task[asyncio.Server] | None = None
 
     @property
@@ -31,6 +33,7 @@ class Door:
 
     def open(self) -> None:
         """Listen. The kernel accepts from now on, the loop soon after. A port of 0 becomes a real one."""
+        self._leave()
         sock = _listen(self.address)
         if not isinstance(self.address, str):
             self.address = sock.getsockname()[:2]
@@ -61,10 +64,19 @@ class Door:
         elif not self._serving.cancelled() and self._serving.exception() is None:
             self._serving.result().close()
         self._socket = self._serving = None
+        if not isinstance(self.address, str):
+            self._place = _bound(self.address)
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # no second socket beside this one
+
+    def _leave(self) -> None:
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     def remove(self) -> None:
-        """Shut, and leave no path behind."""
+        """Shut, and leave no path and no port behind."""
         self.shut()
+        self._leave()
         if isinstance(self.address, str):
             Path(self.address).unlink(missing_ok=True)
 
@@ -73,15 +85,29 @@ def _listen(address: Address) -> socket.socket:
     if isinstance(address, str):
         Path(address).unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.bind(address)
+        except OSError:
+            sock.close()
+            raise
     else:
-        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-        # Connections of the time before may still be in TIME_WAIT.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock = _bound(address)
     try:
-        sock.bind(address)
         sock.listen(_BACKLOG)
     except OSError:
         sock.close()
         raise
     sock.setblocking(False)
+    return sock
+
+
+def _bound(address: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    # Connections of the time before may still be in TIME_WAIT.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
     return sock
