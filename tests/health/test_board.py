@@ -41,6 +41,11 @@ class TestOutcomes:
         assert board.of(A).is_out(1.0)
         assert not board.of("p:other").is_out(1.0)
 
+    def test_a_403_about_money_is_a_matter_of_the_account(self):
+        board = HealthBoard()
+        board.end(board.of(A, 1.0).begin(1.0, is_stream=True), Outcome(V.QUOTA, 403), 1.0)
+        assert board.of("p:other").is_out(1.0)
+
     def test_a_refused_key_is_a_matter_of_all_the_providers_endpoints(self):
         board = HealthBoard()
         board.end(board.of(A, 1.0).begin(1.0, is_stream=True), Outcome(V.AUTH, 401), 1.0)

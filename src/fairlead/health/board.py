@@ -184,7 +184,7 @@ class HealthBoard:
         rule = outcome.rule
         asked_s = outcome.retry_after_s
         seconds = asked_s or rule.cool_s
-        if rule.is_about_account and outcome.status != 403:  # that may be about this model only
+        if rule.is_about_account and outcome.is_about_account:
             health = self.account(health.id.partition(":")[0], now)
             self._hurry(health)
         health.cool(seconds, outcome.verdict, now, does_grow=asked_s is None and rule.does_cool_grow)

@@ -8,7 +8,7 @@
 | CONTEXT   | prompt too long for this endpoint               | caller   | yes       | –                      | –      |
 | UNFIT     | a member or feature this endpoint cannot do     | caller   | yes       | –                      | –      |
 | MISSING   | the provider does not know the model            | ours     | yes       | cools down             | down   |
-| AUTH      | 401, 403 for our key                            | ours     | yes       | the account cools down | ±      |
+| AUTH      | 401, 403 for our key                            | ours     | yes       | the account cools (±)  | ±      |
 | QUOTA     | 402, insufficient_quota                         | ours     | yes       | the account cools down | down   |
 | LIMIT     | 429                                             | nobody   | yes       | cools (Retry-After)    | –      |
 | OVERLOAD  | 503, 529                                        | provider | yes       | failure, cools shortly | down   |
@@ -23,7 +23,7 @@
 The last column is for the catalogue's uptime (wire-api, 7.7): an attempt that is up is a success in its minute, one
 that is down a failure, the others are not there. It goes by other rules than the breaker: a wrong key, an empty account
 (also where the provider says so with 429) and an unknown model leave the caller without an answer. ±: 401 is down; 403
-does not count, it may be of a region.
+does not count and cools down the endpoint alone, it may be of a region or of the model.
 
 A caller is never told of AUTH or QUOTA by the provider's own status: the credentials and the accounts are
 the operator's, so to the caller the endpoint is merely unavailable (502).
@@ -162,6 +162,11 @@ class Outcome:
     @property
     def rule(self) -> Rule:
         return RULES[self.verdict]
+
+    @property
+    def is_about_account(self) -> bool:
+        """Of a verdict that may be: a 403 may also be about this model only, unless it speaks of money."""
+        return self.status != 403 or self.verdict is Verdict.QUOTA
 
     @property
     def is_up(self) -> bool | None:
