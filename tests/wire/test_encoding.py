@@ -3,7 +3,7 @@ import zlib
 
 import pytest
 
-from fairlead.wire.encoding import decoded
+from fairlead.wire.encoding import decoded, is_broken
 
 TEXT = b'{"error":{"message":"no"}}' * 20
 LIMIT = 10_000
@@ -45,3 +45,28 @@ def test_not_what_it_says_it_is(body):
 
 def test_empty():
     assert decoded(b"", b"gzip", LIMIT) == b""
+
+
+class TestIsBroken:
+    LARGE = b"a" * 1_000_000
+
+    @pytest.mark.parametrize("body", [b"", b"x", TEXT, LARGE])
+    def test_what_is_whole_is_not(self, body):
+        assert not is_broken(gzip.compress(body), b"gzip")
+        assert not is_broken(zlib.compress(body), b"deflate")
+
+    @pytest.mark.parametrize("body", [TEXT, LARGE])
+    def test_what_breaks_off_is_wherever_it_does(self, body):
+        packed = gzip.compress(body)
+        assert all(is_broken(packed[:size], b"gzip") for size in range(0, len(packed), 7))
+
+    def test_garbage_is(self):
+        assert is_broken(b"\x1f\x8b\x08no, it is not", b"gzip")
+        assert is_broken(TEXT, b" X-Gzip ")
+
+    @pytest.mark.parametrize("encoding", [b"", b"identity", b"br", b"zstd"])
+    def test_of_what_is_not_ours_to_read_nothing_is_said(self, encoding):
+        assert not is_broken(TEXT, encoding)
+
+    def test_bare_deflate_is_called_by_the_same_name(self):
+        assert not is_broken(zlib.compress(TEXT)[2:-4], b"deflate")

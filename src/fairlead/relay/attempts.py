@@ -19,6 +19,7 @@ from fairlead.errors import ApiError, UpstreamError
 from fairlead.health.board import HealthBoard
 from fairlead.health.endpoint import Attempt
 from fairlead.health.outcome import GONE, OUTRUN, RULES, Outcome, Verdict, judge_error, judge_status
+from fairlead.health.retry_after import asked_wait
 from fairlead.health.retry_budget import RetryBudget
 from fairlead.plan.candidate import Candidate
 from fairlead.plan.score import BYTES_PER_TOKEN
@@ -28,7 +29,7 @@ from fairlead.telemetry.record import AttemptRecord
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
 from fairlead.upstream.dispatch import Dispatch, redacted
-from fairlead.wire.encoding import decoded
+from fairlead.wire.encoding import decoded, is_broken
 from fairlead.wire.ending import finish_reason
 from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
 from fairlead.wire.request import Buffer, ChatRequest, body_bytes
@@ -324,6 +325,8 @@ def _failed(endpoint: Endpoint, reply: Reply, content: bytes) -> Failed | None:
         return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was empty"))
     if reply.header(b"content-type").startswith(b"text/html"):
         return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion"))
+    if reply.is_drained and is_broken(content, reply.header(b"content-encoding")):
+        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply is compressed, and broken"))
     if (told := first_error(content)) is None:
         if reply.is_drained and finish_reason(content) == "error":
             return Failed(endpoint, Outcome(Verdict.TRANSIENT, 200, "the reply ended with an error"))
@@ -342,9 +345,10 @@ async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
     reply.abort()
     body = decoded(raw, reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
     said = said_by(endpoint, body)
-    retry_after = reply.header(b"retry-after").decode("latin-1") or None
+    now_unix = clock.wall()
+    retry_after = asked_wait(reply.header, reply.status, now_unix)
     outcome = judge_status(
-        reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=clock.wall()
+        reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=now_unix
     )
     return Failed(endpoint, outcome, said)
 
