@@ -116,3 +116,16 @@ class TestWhole:
     def test_not_one_that_says_nothing(self):
         assert not is_whole(b"")
         assert not is_whole(chunk())
+
+
+class TestSeveralChoices:
+    def finished(self, index):
+        return event(choices=[{"index": index, "delta": {}, "finish_reason": "stop"}])
+
+    def test_each_of_them_has_to_end(self):
+        assert not is_whole(self.finished(0), 2)
+        assert is_whole(self.finished(0) + self.finished(1), 2)
+        assert not is_whole(self.finished(0) + self.finished(1), 3)
+
+    def test_or_the_stream_says_that_all_have(self):
+        assert is_whole(self.finished(0) + DONE, 2)

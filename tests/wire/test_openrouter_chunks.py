@@ -330,3 +330,12 @@ class TestErrors:
         one = adapter()
         one.feed(STREAM)
         assert one.error(ApiError(502, "broke off")) == b""
+
+
+def test_it_tells_with_what_it_has_ended_a_stream_before_its_time():
+    made = adapter()
+    made.feed(event(choices=[{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]))
+    assert made.fault is None
+    made.feed(b'data: {"choices":[{"index":0,"delta":{"content":"\n\n')
+    assert made.fault is not None
+    assert "not JSON" in made.fault.message

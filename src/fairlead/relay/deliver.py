@@ -42,7 +42,7 @@ class Delivery:
     """A won attempt's reply on its way to the caller. `deadline` and `asked_at` are `clock.monotonic` time."""
 
     __slots__ = (
-        "_adapter", "_asked_at", "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding",
+        "_adapter", "_asked_at", "_bill_of", "_board", "_choices", "_content", "_deadline", "_downstream", "_encoding",
         "_estimates", "_is_promised", "_is_readable", "_is_resumed", "_is_stream", "_is_whole", "_limits", "_manner",
         "_record", "_resumes", "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow", "_won",
     )  # fmt: skip
@@ -62,8 +62,10 @@ class Delivery:
         manner: Manner = OPENAI,
         routing: Routing | None = None,
         resumes: Resumes | None = None,
+        choices: int = 1,
     ) -> None:
         self._won = won
+        self._choices = choices
         self._board = board
         self._estimates = estimates
         self._limits = limits
@@ -164,7 +166,7 @@ class Delivery:
             self._deadline,
             self._splicer,
             self._adapter,
-            must_say_end=self._is_stream and self._is_event_stream(),
+            ends=self._choices if self._is_stream and self._is_event_stream() else 0,
         )
 
     def _resumption(self) -> Resumption | None:
@@ -195,12 +197,15 @@ class Delivery:
     def _judged(self) -> Outcome:
         """Judge a reply that has been passed on to its end."""
         record = self._record
-        told = self._told_error()
-        if told is None:
+        told, adapter = self._told_error(), self._adapter
+        if told is not None:
+            said = said_by(self._won.dispatch.endpoint, told).message
+            outcome = Outcome(Verdict.CUT, 200, f"{STREAM_ERROR}: {said}")
+        elif adapter is not None and adapter.fault is not None:  # the caller has been told, and nothing after it
+            outcome = Outcome(Verdict.CUT, 200, adapter.fault.message)
+        else:
             record.end = "ok"
             return OK
-        said = said_by(self._won.dispatch.endpoint, told).message
-        outcome = Outcome(Verdict.CUT, 200, f"{STREAM_ERROR}: {said}")
         record.end, record.error = "cut", outcome.message
         return outcome
 

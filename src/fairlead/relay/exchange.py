@@ -175,6 +175,7 @@ class Relay:
                     manner=_manner(caller, request),
                     routing=caller.routing,
                     resumes=self._resumes(request, attempts),
+                    choices=request.choices,
                 )
                 await delivery.run()
         finally:

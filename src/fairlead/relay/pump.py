@@ -31,7 +31,7 @@ async def pump(
     splicer: CostSplicer | None = None,
     adapter: ChunkAdapter | None = None,
     *,
-    must_say_end: bool = False,
+    ends: int = 0,
 ) -> bool:
     """Pass on `content`, which has been read already, and then the rest of `reply`; return whether the caller was slow.
 
@@ -40,7 +40,7 @@ async def pump(
     in the writing to the caller's, without a task between them. While the caller is slow nothing is read, so the
     provider is slowed down too.
 
-    Raises UpstreamError when the reply breaks off, or (if it `must_say_end`) ends without a word that it is whole; and
+    Raises UpstreamError when the reply breaks off, or ends without a word that all its `ends` choices are whole; and
     TimeoutError when the caller is still slow at `deadline` (`clock.monotonic` time): the provider's connection has its
     own limit, which tells nobody who waits here.
     """
@@ -72,7 +72,7 @@ async def pump(
     tap.feed(content)
     if adapter is not None:
         content = adapter.feed(content)
-    if must_say_end and not is_whole(tap.tail):
+    if ends and not is_whole(tap.tail, ends):
         downstream.write(content, is_last=False)
         # Not by its name: clients have been seen that look for `[DONE]` anywhere in a line.
         raise Truncated("the stream ended without a finish reason or an end mark")

@@ -28,12 +28,17 @@ def is_done(tail: bytes) -> bool:
     return tail.rstrip().endswith(_DONE)
 
 
-def is_whole(tail: bytes) -> bool:
-    """Whether a stream that ends like this says that it is whole: by `[DONE]`, or by a finish reason.
+def is_whole(tail: bytes, choices: int = 1) -> bool:
+    """Whether a stream that ends like this says that it is whole: by `[DONE]`, or by a finish reason for each choice.
 
     Some providers leave out one of them. With neither nobody can tell it from one that was cut off.
     """
-    return is_done(tail) or finish_reason(tail) != ""
+    return is_done(tail) or (finish_reason(tail) != "" if choices == 1 else _ended(tail) >= choices)
+
+
+def _ended(tail: bytes) -> int:
+    """Return for how many choices a finish reason is told."""
+    return len(_FINISH_REASON.findall(tail))
 
 
 def finish_reason(tail: bytes) -> str:

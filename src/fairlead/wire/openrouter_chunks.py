@@ -59,7 +59,7 @@ class ChunkAdapter:
 
     __slots__ = (
         "_bill_of", "_calls", "_estimate", "_frames", "_has_finished", "_identity", "_is_done", "_is_whole", "_last",
-        "_lessons", "_metadata", "_noted", "_opening", "_parts", "_pattern", "_redact", "_told", "usage",
+        "_lessons", "_metadata", "_noted", "_opening", "_parts", "_pattern", "_redact", "_told", "fault", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class ChunkAdapter:
     ) -> None:
         self.usage: Usage | None = None
         """As the provider has told it, once the stream has ended."""
+        self.fault: ApiError | None = None
+        """With what the stream was ended before its time."""
         self._identity = identity
         self._opening = b"data: {%b," % identity.members("chat.completion.chunk")
         self._bill_of = bill_of
@@ -126,6 +128,7 @@ class ChunkAdapter:
         if self._is_done:
             return b""
         self._is_done = True
+        self.fault = fault
         return error_end(fault, self._identity, self._metadata) + DONE
 
     def _event(self, event: bytes) -> bytes:
