@@ -3,65 +3,98 @@ spoils nothing for the next. For faults of stores and processes: gateways in fro
 """
 
 import contextlib
-import json
+import datetime
+import ssl
 
 import pytest
+import trustme
 
+from fairlead.catalog.model import Timeouts
+from fairlead.drill.faults import FAULTS, GOOD_TEXT, WAYS, Tls
 from harness.process import GatewayProcess
 from harness.simulators import Simulators
 
-from .matrix import BAD_TEXT, FAULTS, GOOD_TEXT
 from .rig import environment
 
 KEY = "sk-faults-client-5d1c7be2a4"
+YEAR = datetime.timedelta(days=365)
 QUICK = {"text": GOOD_TEXT, "first_byte_delay_s": 0.01, "token_delay_s": 0.001}
-WAYS = ("stream", "plain", "stream-alone", "plain-alone")
 
 
-def _scripted(fault):
-    script = dict(fault.script)
-    if isinstance(script.get("body"), dict):
-        script["body"] = json.dumps(script["body"]).encode()
-    return {"text": BAD_TEXT, **script}
+def slug_of(number, way):
+    return f"f{number}w{WAYS.index(way)}"
+
+
+ROWS = {slug_of(number, way): (fault, way) for number, fault in enumerate(FAULTS) for way in WAYS}
+
+
+def other_of(slug):
+    """Who is behind a faulty provider: the good one, or another with the same fault."""
+    return f"{slug}o" if ROWS[slug][0].is_everywhere else "good"
 
 
 @pytest.fixture(scope="session")
-def bad():
-    """The faulty providers, by slug."""
+def authority():
+    """The one that the gateway trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def contexts(authority):
+    """The TLS side of a provider, by what is wrong with its certificate."""
+    now = datetime.datetime.now(datetime.UTC)
+    certificates = {
+        Tls.EXPIRED: authority.issue_cert("127.0.0.1", not_before=now - 2 * YEAR, not_after=now - YEAR),
+        Tls.UNKNOWN: trustme.CA().issue_cert("127.0.0.1"),
+        Tls.OTHER_NAME: authority.issue_cert("example.com", "10.0.0.1"),
+    }
+    made = {}
+    for tls, certificate in certificates.items():
+        made[tls] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(made[tls])
+    return made
+
+
+@pytest.fixture(scope="session")
+def upstreams(contexts):
+    """The providers, by slug."""
     with Simulators() as simulators:
-        found = {}
-        for number, fault in enumerate(FAULTS):
-            for way in range(len(WAYS)):
-                found[f"f{number}w{way}"] = upstream = simulators.start()
-                upstream.does(**_scripted(fault))
+        found = {"good": simulators.start(keep_requests=100_000)}
+        found["good"].does(text=GOOD_TEXT)
+        for slug, (fault, way) in ROWS.items():
+            for each in {slug, other_of(slug)} - {"good"}:
+                found[each] = simulators.start(ssl=contexts.get(fault.tls))
+                found[each].plays(fault.played(Timeouts(**fault.limits), way))
         yield found
 
 
 @pytest.fixture(scope="session")
-def good():
-    """The provider behind them all."""
-    with Simulators() as simulators:
-        upstream = simulators.start()
-        upstream.does(text=GOOD_TEXT)
-        yield upstream
-
-
-@pytest.fixture(scope="session")
-def gateway(bad, good, tmp_path_factory):
-    env = {"FAIRLEAD_WORKERS": "1", "FAIRLEAD_LOG_FORMAT": "json", "FAIRLEAD_API_KEYS": KEY}
+def gateway(upstreams, authority, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("faults")
+    authority.cert_pem.write_to_path(directory / "authority.pem")
+    env = {
+        "FAIRLEAD_WORKERS": "1",
+        "FAIRLEAD_LOG_FORMAT": "json",
+        "FAIRLEAD_API_KEYS": KEY,
+        "SSL_CERT_FILE": str(directory / "authority.pem"),
+    }
 
     def declare(slug, **members):
         members = {"api_key": f"sk-faults-upstream-{slug}", "price_prompt": 1, "price_completion": 2, **members}
         env.update({f"FAIRLEAD_PROVIDERS__{slug.upper()}__{name.upper()}": str(it) for name, it in members.items()})
 
-    for slug, upstream in bad.items():
-        members = FAULTS[int(slug[1:].partition("w")[0])].members
-        base_url = upstream.base_url
-        if members.get("base_url") == "https":
-            members = {**members, "base_url": base_url.replace("http:", "https:")}
-        declare(slug, **{"base_url": base_url, "models": f"fault/{slug}={slug}", **members})
-    declare("good", base_url=good.base_url, models=",".join(f"fault/{slug}=good-{slug}" for slug in bad))
-    with GatewayProcess(tmp_path_factory.mktemp("faults"), env) as gateway:
+    for slug, (fault, _) in ROWS.items():
+        limits = {f"timeout_{name}": seconds for name, seconds in fault.limits.items()}
+        for each in {slug, other_of(slug)} - {"good"}:
+            base_url = upstreams[each].base_url
+            if fault.is_nowhere:
+                base_url = "http://nobody.invalid/v1"
+            elif fault.tls is not Tls.NONE:
+                base_url = f"https:{base_url.partition(':')[2]}"
+            declare(each, base_url=base_url, models=f"fault/{slug}={each}", **limits)
+    models = ",".join(f"fault/{slug}=good-{slug}" for slug in ["none", *ROWS])
+    declare("good", base_url=upstreams["good"].base_url, models=models)
+    with GatewayProcess(directory, env) as gateway:
         yield gateway
 
 

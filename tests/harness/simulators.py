@@ -26,10 +26,10 @@ class Simulators:
         self._thread.join(PATIENCE_S)
         self._loop.close()
 
-    def start(self, **options):
-        """A new provider, listening. `options` are the simulator's."""
+    def start(self, *, ssl=None, **options):
+        """A new provider, listening, over TLS where it is given a context. `options` are the simulator's."""
         upstream = Upstream(self, Simulator(**options))
-        self.call(upstream.simulator.start())
+        self.call(upstream.simulator.start(ssl=ssl))
         self._started.append(upstream)
         return upstream
 
@@ -64,11 +64,16 @@ class Upstream:
 
     def does(self, **members):
         """What happens to requests from now on; nothing special without `members`."""
-        self._owner.call(self._set(Script(**members)))
+        self.plays([Script(**members)])
 
-    async def _set(self, script):
+    def plays(self, scripts):
+        """What happens to one request after another from now on; the last of them to all that follow."""
+        self._owner.call(self._set(*scripts))
+
+    async def _set(self, *scripts):
         self.simulator.queue.clear()
-        self.simulator.script = script
+        self.simulator.queue.extend(scripts[:-1])
+        self.simulator.script = scripts[-1]
 
     def reset(self):
         """As new, but for the counters."""
