@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
@@ -110,3 +111,19 @@ def test_a_disk_that_is_full_costs_no_other_charge(tmp_path, monkeypatch):
             disk.append(charge(2))
     disk.append(charge(3))
     assert [one.amounts[0] for one in read(disk.seal())] == [1, 3]
+
+
+def test_writing_leaves_nothing_in_memory(tmp_path):
+    """msgspec 0.22 forgets 48 bytes whenever it encodes lines from a tuple."""
+    disk, one = Unsettled(tmp_path, "w"), charge(1)
+    disk.append(one)
+    tracemalloc.start()
+    try:
+        disk.append(one)
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(1000):
+            disk.append(one)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 10_000

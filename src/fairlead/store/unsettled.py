@@ -44,7 +44,7 @@ class Unsettled:
             self._number += 1
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self._path(self._number), flags, 0o600)
-        lines = _ENCODER.encode_lines(charges)
+        lines = _ENCODER.encode_lines(list(charges))  # with a tuple msgspec 0.22 forgets 48 bytes
         if (written := os.write(self._fd, lines)) != len(lines):
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)  # or the next line would be unreadable too
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
