@@ -311,6 +311,17 @@ class TestFront:
         assert [n for n in range(4) if front.get(str(n), 10.0)] == [0, 2, 3]
         assert front.size <= FRONT_BYTES
 
+    def test_what_is_past_its_time_takes_no_room(self):
+        front = Front()
+        for n in range(3):
+            front.put(str(n), Hit(ENTRY, 300), 10.0 + n / 10)
+        front.get("0", 10.5)
+        one = front.size // 3
+        front.put("next", Hit(ENTRY, 300), 10.1 + FRONT_S)
+        assert front.size == 3 * one  # 1 went; 2 is still good, and 0, used since, is looked at after it
+        front.put("last", Hit(ENTRY, 300), 10.2 + FRONT_S)
+        assert front.size == 2 * one
+
     def test_one_that_is_too_long_for_it(self):
         front = Front()
         front.put(NAME, Hit(noise(FRONT_BYTES), 300), 10.0)

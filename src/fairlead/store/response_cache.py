@@ -160,10 +160,19 @@ class Front:
 
     def put(self, name: str, hit: Hit, now: float) -> None:
         self.forget(name)
+        self._forget_past(now)
         self._entries[name] = hit.entry, now + FRONT_S, now + hit.left_s
         self.size += _bytes_of(hit.entry)
         while self.size > FRONT_BYTES:
             self.forget(next(iter(self._entries)))
+
+    def _forget_past(self, now: float) -> None:
+        """Forget what is past its time, up to the first that is not: what was used later is looked at later."""
+        while self._entries:
+            name, (_, until, expires) = next(iter(self._entries.items()))
+            if now < min(until, expires):
+                return
+            self.forget(name)
 
     def forget(self, name: str) -> None:
         if (found := self._entries.pop(name, None)) is not None:
