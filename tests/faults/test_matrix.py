@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fairlead import clock
 from fairlead.drill.expect import Seen, wrongs
 from fairlead.drill.faults import FAULTS, WAYS
 from harness import shown
@@ -18,6 +19,8 @@ from .conftest import KEY, ROWS, other_of, slug_of
 PARAMETERS = [pytest.param(number, fault, id=fault.name) for number, fault in enumerate(FAULTS)]
 AT_ONCE = 8
 """So many may want to try again at the same moment; the budget for that holds twenty."""
+COUNTED_S = 1.0
+"""After the last entry in the ledger the store has heard of all attempts: it does ten times a second."""
 RETRIES_PAID_BY = 14
 """Requests that succeed, and so let the retry budget grow by the two tokens that a time-out takes."""
 
@@ -87,10 +90,12 @@ def seen(gateway, upstreams):
         one.log = gateway.request(one.id)
         one.ledger = asking.answers("GET", f"/api/v1/generation?id={one.id}")["data"]
 
+    ended_at = clock.wall()
+
     def endpoints():
-        view = asking.answers("GET", "/admin/v1/endpoints?active=1", key=gateway.admin_key)["endpoints"]
-        rows = {row["provider"]: row for row in view}
-        return rows if found.keys() <= rows.keys() else None
+        view = asking.answers("GET", "/admin/v1/endpoints?active=1", key=gateway.admin_key)
+        rows = {row["provider"]: row for row in view["endpoints"]}
+        return rows if view["at"] > ended_at + COUNTED_S and found.keys() <= rows.keys() else None
 
     rows = until(endpoints)
     for slug, one in found.items():

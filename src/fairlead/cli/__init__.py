@@ -12,6 +12,7 @@ from fairlead import __version__
 from fairlead.cli.check import check
 from fairlead.cli.credits import credits
 from fairlead.cli.demo import demo
+from fairlead.cli.drill import drill
 from fairlead.cli.explain import explain
 from fairlead.cli.healthcheck import healthcheck
 from fairlead.cli.keys import keys
@@ -45,5 +46,5 @@ def commands() -> None:
     """
 
 
-for command in (serve, check, keys, credits, usage, reconcile, models, explain, top, demo, healthcheck):
+for command in (serve, check, keys, credits, usage, reconcile, models, explain, top, drill, demo, healthcheck):
     commands.add_command(command)

@@ -188,3 +188,8 @@ def _candidates(variable: str) -> Iterator[str]:
 def notify_socket() -> str | None:
     """Where systemd wants to be told of our state (`NOTIFY_SOCKET`, sd_notify(3)); None when it does not run us."""
     return os.environ.get("NOTIFY_SOCKET") or None  # noqa: TID251 - this is the door
+
+
+def program_path() -> str:
+    """Where programs are looked for (`PATH`): for a child that is to have nothing else of our environment."""
+    return os.environ.get("PATH", os.defpath)  # noqa: TID251 - this is the door
