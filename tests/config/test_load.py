@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairlead.catalog.model import Timeouts
 from fairlead.catalog.providers import BUILTIN
-from fairlead.config import MEMBERS, SETTINGS, Settings, load, load_process
+from fairlead.config import MEMBERS, SETTINGS, Settings, load, load_process, watchdog_s
 from fairlead.errors import ConfigError
 
 
@@ -249,3 +249,21 @@ def test_any_name_is_taken_or_told(tmp_path, name, text):
     environ = {f"FAIRLEAD_{name}": text, f"FAIRLEAD_PROVIDERS__{name}": text}
     told = told_about(environ, tmp_path)
     assert told is None or "FAIRLEAD_" in told
+
+
+@pytest.mark.parametrize(
+    ("micros", "pid", "seconds"),
+    [
+        ("30000000", "ours", 30.0),
+        ("30000000", None, 30.0),
+        ("30000000", "1", None),
+        ("0", "ours", None),
+        ("", "ours", None),
+    ],
+)
+def test_the_watchdog_is_for_the_process_that_it_names(monkeypatch, micros, pid, seconds):
+    monkeypatch.setenv("WATCHDOG_USEC", micros)
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    if pid is not None:
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "ours" else pid)
+    assert watchdog_s() == seconds

@@ -55,6 +55,13 @@ def test_only_the_supervisor_is_told_to_stop(members):
     assert "KillSignal" not in members, "it is SIGTERM that drains"
 
 
+def test_its_watchdog_is_one_that_we_answer(members):
+    """Three times in this time, from signs of life that come each second."""
+    [limit] = members["WatchdogSec"]
+    assert int(limit) / 3 > 5
+    assert members["NotifyAccess"] == ["main"], "it is the supervisor who says so"
+
+
 def analyze(tmp_path, *arguments):
     if (program := shutil.which("systemd-analyze")) is None:
         pytest.skip("no systemd-analyze on this machine")

@@ -24,6 +24,7 @@ class Supervisor:
         self.ours, self.theirs = socket.socketpair()
         self.heard = []
         self.is_ready = asyncio.Event()
+        self.has_pulse = asyncio.Event()
 
     def fileno(self):
         return self.theirs.fileno()
@@ -31,6 +32,9 @@ class Supervisor:
     def ready(self):
         self.heard.append("ready")
         self.is_ready.set()
+
+    def alive(self):
+        self.has_pulse.set()
 
     def leaving(self):
         self.heard.append("leaving")
@@ -181,6 +185,13 @@ async def test_says_ready_once_it_serves(served):
     assert b"\r\ndate: " in head
     assert b"server:" not in head
     assert not is_last(head)
+
+
+async def test_says_again_and_again_that_its_loop_turns(served):
+    for _ in range(2):
+        served.supervisor.has_pulse.clear()
+        async with asyncio.timeout(30):
+            await served.supervisor.has_pulse.wait()
 
 
 async def test_when_let_go_it_ends_without_turning_readiness_off(served):

@@ -1,4 +1,4 @@
-"""A supervisor over a tiny application: `python tiny_gateway.py SETTINGS.json [NOTIFY_SOCKET]`.
+"""A supervisor over a tiny application: `python tiny_gateway.py SETTINGS.json [NOTIFY_SOCKET [WATCHDOG_S]]`.
 
 Prints one line of JSON for each thing that happens. The settings are read again on SIGHUP.
 """
@@ -190,6 +190,7 @@ def announce(running):
 def main():
     settings = read_settings()
     notify_socket = sys.argv[2] if len(sys.argv) > 2 else None
+    watchdog_s = float(sys.argv[3]) if len(sys.argv) > 3 else None
     supervisor = Supervisor(
         settings,
         worker_main,
@@ -198,6 +199,7 @@ def main():
         log=Log(),
         demo=settings.demo,
         notify_socket=notify_socket,
+        watchdog_s=watchdog_s,
     )
     try:
         code = supervisor.run()

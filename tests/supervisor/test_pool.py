@@ -17,9 +17,14 @@ class Process:
         self.was_ready = False
         self.ending = ""
         self.told = []
+        self.has_pulse = True
 
     def observe(self):
         pass
+
+    def take_pulse(self):
+        had, self.has_pulse = self.has_pulse, False
+        return had
 
     def ready(self):
         self.state, self.was_ready = State.READY, True
@@ -259,3 +264,17 @@ def test_close_kills_and_waits(serving):
     assert [process.told for process in serving.first] == [["kill"], ["kill"]]
     serving.poll()
     assert serving.pool.is_empty
+
+
+def test_the_pulse_of_all_is_that_of_each_that_serves(world):
+    first, second = world.serve().started
+    assert world.pool.take_pulse()
+    first.has_pulse = True
+    assert not world.pool.take_pulse(), "the second hangs"
+    assert not world.pool.take_pulse(), "the first has said nothing new"
+    first.has_pulse = second.has_pulse = True
+    assert world.pool.take_pulse()
+    second.end()
+    world.poll()
+    first.has_pulse = True
+    assert world.pool.take_pulse(), "who died is being replaced"

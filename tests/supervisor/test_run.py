@@ -297,6 +297,36 @@ def test_systemd_is_told(tmp_path, new_gateway):
         assert gateway.wait() == 0
 
 
+def pulses_before_silence(systemd, most=10):
+    for count in range(most):
+        try:
+            assert systemd.recv(256) == b"WATCHDOG=1"
+        except TimeoutError:
+            return count
+    return most
+
+
+def test_systemd_hears_that_the_workers_live_until_one_does_not(tmp_path, new_gateway):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        gateway = new_gateway("watched", str(tmp_path / "notify"), "3")
+        gateway.serve(workers=2)
+        assert [systemd.recv(256) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+        frozen, _ = gateway.workers()
+        os.kill(frozen, signal.SIGSTOP)
+        systemd.settimeout(3)  # as long as it waits itself, before it ends what is silent
+        assert pulses_before_silence(systemd) <= 2, "what was on its way"
+        systemd.settimeout(30)
+        os.kill(frozen, signal.SIGCONT)
+        assert systemd.recv(256) == b"WATCHDOG=1"
+        gateway.signal(signal.SIGTERM)
+        said = b""
+        while said != b"STOPPING=1":
+            said = systemd.recv(256)
+        assert gateway.wait() == 0
+
+
 # The other children
 
 

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import select
 import signal
@@ -6,7 +7,7 @@ import socket
 import pytest
 
 from fairlead.errors import ConfigError
-from fairlead.supervisor.worker import State, Worker, WorkerStart, how_ended, in_one_line
+from fairlead.supervisor.worker import Control, State, Worker, WorkerStart, how_ended, in_one_line
 from programs.tiny_worker import worker_main
 
 
@@ -113,3 +114,16 @@ def test_errors_are_told_in_one_line():
     with pytest.raises(KeyError) as caught:
         {}["x"]
     assert in_one_line(caught.value).startswith("KeyError: 'x' (test_worker.py:")
+
+
+def test_it_says_that_it_lives_if_somebody_wants_to_hear_it_and_never_waits():
+    ours, theirs = multiprocessing.Pipe()
+    Control(theirs).alive()
+    assert not ours.poll()
+    control = Control(theirs, is_watched=True)
+    for _ in range(100_000):  # far more than the pipe holds
+        control.alive()
+    assert ours.recv_bytes() == b"alive"
+    ours.close()
+    control.alive()
+    theirs.close()

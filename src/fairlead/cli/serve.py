@@ -26,7 +26,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
 
     from fairlead.admin.key import find_or_make
     from fairlead.app import check_catalog, check_keys, loggers, run_worker
-    from fairlead.config import is_demo_on, load_process, notify_socket
+    from fairlead.config import is_demo_on, load_process, notify_socket, watchdog_s
     from fairlead.demo.personality import DEMO_PROVIDERS
     from fairlead.supervisor import Supervisor
 
@@ -55,6 +55,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
         demo=[personality.name for personality in DEMO_PROVIDERS] if is_demo_on(settings) else [],
         check=lambda redis_url: check_keys(settings, redis_url),
         notify_socket=notify_socket(),
+        watchdog_s=watchdog_s(),
     )
     sys.exit(supervisor.run())
 

@@ -13,7 +13,7 @@ report.py     the effective configuration, with sources
 """
 
 from fairlead.config.checks import is_demo_on, is_loopback, refuse_open_listener
-from fairlead.config.load import Loaded, load, load_process, notify_socket, program_path
+from fairlead.config.load import Loaded, load, load_process, notify_socket, program_path, watchdog_s
 from fairlead.config.members import MEMBERS
 from fairlead.config.reading import Origin
 from fairlead.config.report import as_json, as_text, effective
@@ -43,4 +43,5 @@ __all__ = [
     "notify_socket",
     "program_path",
     "refuse_open_listener",
+    "watchdog_s",
 ]

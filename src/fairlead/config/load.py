@@ -193,3 +193,13 @@ def notify_socket() -> str | None:
 def program_path() -> str:
     """Where programs are looked for (`PATH`): for a child that is to have nothing else of our environment."""
     return os.environ.get("PATH", os.defpath)  # noqa: TID251 - this is the door
+
+
+def watchdog_s() -> float | None:
+    """Within how many seconds systemd wants a sign of life (`WATCHDOG_USEC`, sd_watchdog_enabled(3)); None: never.
+
+    `WATCHDOG_PID` says whom it wants it from: children inherit both.
+    """
+    environ = os.environ  # noqa: TID251 - this is the door
+    micros, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID") or str(os.getpid())
+    return int(micros) / 1e6 if micros.isdecimal() and int(micros) and pid == str(os.getpid()) else None

@@ -63,6 +63,9 @@ class Supervision(Protocol):
         """Readable once we are let go: stop accepting and end."""
 
     def ready(self) -> None: ...
+    def alive(self) -> None:
+        """Called about once a second while this worker serves."""
+
     def leaving(self) -> None: ...
 
 
@@ -129,6 +132,7 @@ class WorkerServer(uvicorn.Server):
     async def main_loop(self) -> None:
         # uvicorn's own wakes ten times a second to look at a flag; what is left to do is the Date header.
         while not await self.on_tick(0):
+            self._supervision.alive()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._closing.wait()

@@ -7,6 +7,7 @@ from fairlead.clock import monotonic
 
 READY = "READY=1"
 STOPPING = "STOPPING=1"
+WATCHDOG = "WATCHDOG=1"
 
 
 def reloading() -> str:

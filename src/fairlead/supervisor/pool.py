@@ -96,6 +96,12 @@ class Pool(Generic[S]):
         """Whether every slot is served."""
         return all(slot.worker is not None and slot.worker.state is State.READY for slot in self._slots)
 
+    def take_pulse(self) -> bool:
+        """Whether each worker that serves has given a sign of life since the last call."""
+        serving = [slot.worker for slot in self._slots if slot.worker and slot.worker.state is State.READY]
+        pulses = [worker.take_pulse() for worker in serving]  # of all of them: each begins anew
+        return all(pulses)
+
     @property
     def is_rolling(self) -> bool:
         return self._roll is not None

@@ -92,6 +92,7 @@ class Supervisor(Generic[P]):
 
     `check` is given the URL of the store, before anything serves, and may raise ConfigError.
     `demo` names the personalities to simulate, `notify_socket` is systemd's NOTIFY_SOCKET.
+    `watchdog_s` is within how many seconds it wants a sign of life; it gets three, as long as all workers give theirs.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Supervisor(Generic[P]):
         demo: Sequence[str] = (),
         check: Callable[[str], None] = lambda redis_url: None,
         notify_socket: str | None = None,
+        watchdog_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._bound_settings = settings  # those that sockets and children were made from
@@ -115,6 +117,9 @@ class Supervisor(Generic[P]):
         self._personalities = demo
         self._check = check
         self._notify_socket = notify_socket
+        self._watchdog_s = watchdog_s
+        self._pulse_at: float | None = None
+        """When systemd gets the next sign of life; None: it wants none, or not yet."""
 
         self._signals = Signals()
         self._watched: list[_Watched] = []
@@ -172,7 +177,7 @@ class Supervisor(Generic[P]):
             sockets = self._listeners.slots[slot]
             return WorkerStart(slot, settings, sockets, control, self._redis_url, self._demo_urls)
 
-        return Worker(self._worker_main, start, now)
+        return Worker(self._worker_main, start, now, is_watched=self._watchdog_s is not None)
 
     # One turn of the loop
 
@@ -188,6 +193,7 @@ class Supervisor(Generic[P]):
         self._pool.poll(now)
         for watched in self._watched:  # during a drain too: open exchanges are still to be settled
             self._watch(watched, now)
+        self._give_pulse(now)
         if self._kill_at is None:
             self._serve(now)
         elif now >= self._kill_at:
@@ -196,7 +202,7 @@ class Supervisor(Generic[P]):
             self._pool.kill()
 
     def _idle_time(self) -> float | None:
-        due = [self._pool.next_due(), self._kill_at, *(watched.restart_at for watched in self._watched)]
+        due = [self._pool.next_due(), self._kill_at, self._pulse_at, *(watched.restart_at for watched in self._watched)]
         known = [at for at in due if at is not None and at != float("inf")]
         return max(0.0, min(known) - monotonic()) if known else None
 
@@ -222,8 +228,16 @@ class Supervisor(Generic[P]):
                 )
             )
             notify.notify(self._notify_socket, notify.READY)
+            self._pulse_at = None if self._watchdog_s is None else now
         if self._is_announced and not self._pool.is_rolling:
             self._begin_or_end_reload(now)
+
+    def _give_pulse(self, now: float) -> None:
+        """A worker that says nothing keeps it back until systemd ends us all: nothing less frees its connections."""
+        if self._watchdog_s is not None and self._pulse_at is not None and now >= self._pulse_at:
+            self._pulse_at = now + self._watchdog_s / 3.0
+            if self._pool.take_pulse():
+                notify.notify(self._notify_socket, notify.WATCHDOG)
 
     def _watch(self, watched: _Watched, now: float) -> None:
         if watched.restart_at is None and (how := watched.sidecar.how_it_ended()) is not None:

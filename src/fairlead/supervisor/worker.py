@@ -1,6 +1,7 @@
 """One worker process, seen from both ends of its control pipe.
 
     worker → supervisor     "ready"           it serves
+                            "alive"           its event loop turns; once a second, if it is watched
                             "leaving"         it drains, for whatever reason; its slot needs another
                             "failed: why"     it cannot start; the last word
     supervisor → worker     the end of file   stop accepting now, finish what is open, exit
@@ -11,6 +12,7 @@ cause: one path for both.
 
 import contextlib
 import multiprocessing
+import select
 import signal
 import socket
 import sys
@@ -30,6 +32,7 @@ START_FAILED: Final = 3
 """Exit code of what cannot start: of a worker, and then of the whole program."""
 
 _READY: Final = b"ready"
+_ALIVE: Final = b"alive"
 _LEAVING: Final = b"leaving"
 _FAILED: Final = b"failed: "
 
@@ -37,10 +40,11 @@ S = TypeVar("S")
 
 
 class Control:
-    """The worker's end of the control pipe."""
+    """The worker's end of the control pipe. `is_watched`: the supervisor wants to hear that it is alive."""
 
-    def __init__(self, connection: "Connection[bytes, bytes]") -> None:
+    def __init__(self, connection: "Connection[bytes, bytes]", *, is_watched: bool = False) -> None:
         self._connection = connection
+        self._is_watched = is_watched
         self.is_ready = False
 
     def fileno(self) -> int:
@@ -51,6 +55,14 @@ class Control:
         """Say that requests are served."""
         self.is_ready = True
         self._say(_READY)
+
+    def alive(self) -> None:
+        """Say that the event loop turns. A supervisor that does not listen is not waited for."""
+        if self._is_watched:
+            room = select.poll()
+            room.register(self._connection, select.POLLOUT)
+            if room.poll(0):
+                self._say(_ALIVE)
 
     def leaving(self) -> None:
         """Say that this worker ends as soon as it can."""
@@ -97,16 +109,19 @@ class State(Enum):
 class Worker:
     """The supervisor's handle of a worker process. `observe` is the only place that moves its state."""
 
-    def __init__(self, main: WorkerMain[S], start: Callable[[Control], WorkerStart[S]], now: float) -> None:
+    def __init__(
+        self, main: WorkerMain[S], start: Callable[[Control], WorkerStart[S]], now: float, *, is_watched: bool = False
+    ) -> None:
         """Start the process; `start` makes its WorkerStart around the pipe's other end."""
         spawn = multiprocessing.get_context("spawn")
         self._control: Connection[bytes, bytes] | None
         self._control, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_run, args=(main, start(Control(theirs))))
+        self._process = spawn.Process(target=_run, args=(main, start(Control(theirs, is_watched=is_watched))))
         resource_tracker.ensure_running()  # its first start resets the signal mask
         self.started_at: Final = now
         self.state = State.STARTING
         self.was_ready = False
+        self._has_pulse = False
         self.ending = ""
         """How it ended, once it has: "signal 9", "exit code 3", or why it could not start."""
         try:
@@ -126,7 +141,9 @@ class Worker:
         while (word := self._next_word()) is not None:
             if word == _READY:
                 self.state = State.READY
-                self.was_ready = True
+                self.was_ready = self._has_pulse = True
+            elif word == _ALIVE:
+                self._has_pulse = True
             elif word == _LEAVING:
                 self.state = State.LEAVING
             elif word.startswith(_FAILED):
@@ -149,6 +166,11 @@ class Worker:
         except (EOFError, OSError):
             self.let_go()
         return None
+
+    def take_pulse(self) -> bool:
+        """Whether it has said since the last call that it serves or is alive."""
+        had, self._has_pulse = self._has_pulse, False
+        return had
 
     def let_go(self) -> None:
         """Make it stop accepting at once and end when it is idle. It says nothing more."""
