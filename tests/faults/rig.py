@@ -206,12 +206,13 @@ class Allowance:
 
     LIMIT_USD = 0.0004
     LIMIT_USD_NANOS = 400_000
-    WORST_USD_NANOS = 60_000
-    """More than one request may cost at the most: less than that may be left over in the end."""
 
-    def __init__(self, rig):
+    def __init__(self, rig, max_tokens=10):
         self.key, self.hash = rig.new_key("limited", limit=self.LIMIT_USD)
         self._rig = rig
+        self._max_tokens = max_tokens
+        self._worst_usd_nanos = 20_000 + 2_000 * max_tokens
+        """What a request may cost at the most. Less than that may be left over in the end."""
         self.spent_usd_nanos = 0
 
     def ask_each(self, *expected):
@@ -221,7 +222,7 @@ class Allowance:
 
     def _ask(self, caller, expected):
         """429: others hold what is left; 503: the store took too long. Both may pass."""
-        answer = caller.chat(MODEL, key=self.key, max_tokens=10)
+        answer = caller.chat(MODEL, key=self.key, max_tokens=self._max_tokens)
         if answer.status == 200:
             self.spent_usd_nanos += round(answer.json["usage"]["cost"] * 1e9)
         assert answer.status in (200, 429, 503, *expected), answer.body
@@ -232,4 +233,4 @@ class Allowance:
         """Ask until each worker refuses; return whether the ledger has what was told, and nearly all of the limit."""
         self.ask_each(402, 403)
         until(lambda: (books := self._rig.books()) and books.spent_by(self.hash) == self.spent_usd_nanos)
-        return 0 <= self.LIMIT_USD_NANOS - self.spent_usd_nanos < self.WORST_USD_NANOS
+        return 0 <= self.LIMIT_USD_NANOS - self.spent_usd_nanos < self._worst_usd_nanos

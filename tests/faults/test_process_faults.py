@@ -15,7 +15,7 @@ from harness.valkey import Valkey, free_port
 from .balancer import Balancer
 from .conftest import QUICK
 from .load import Load
-from .rig import KEY, WORKERS, Rig, environment, judge, judge_money, timed
+from .rig import KEY, WORKERS, Allowance, Rig, environment, judge, judge_money, timed
 
 
 @pytest.fixture
@@ -35,9 +35,11 @@ def rig(providers, tmp_path_factory):
 
 
 def test_each_worker_is_killed(rig, long_replies, record_property):
-    """What it had under way breaks off; nobody else notices."""
+    """What it had under way breaks off; nobody else notices. What it had leased of a limit can be spent by others."""
     gateway = rig.gateway
+    allowance = Allowance(rig, max_tokens=40)
     with rig.load(KEY) as load:
+        allowance.ask_each(200)
         for pid in gateway.workers():
             heard, known = len(gateway.lines), {one.worker for one in load.told}
             broken = len(load.failed + load.cut)
@@ -53,6 +55,7 @@ def test_each_worker_is_killed(rig, long_replies, record_property):
             alive = {one.worker for one in load.told[dead:]}
             assert {one.worker for one in hit} & alive <= {""}
     judge_money(rig, load, load.whole, record_property)
+    assert allowance.is_used_up()
 
 
 def test_the_supervisor_is_killed(new_gateway, long_replies, record_property):

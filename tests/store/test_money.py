@@ -295,6 +295,18 @@ class TestDeath:
         assert (await v.draw(ask))[0].granted == 60
         assert (await holdings(store)).leases == {"k": {"v": 60}}
 
+    async def test_at_once_of_those_that_are_known_to_be_dead(self, store, w, v):
+        """Their process has ended. What they had in hand is free, and what they had under way is charged."""
+        ask = AmountDraw("k", [("total", 100)], 60, 60)
+        noted = charge(cost_usd_nanos=3, end="crashed", is_estimated=True)
+        await w.draw(ask, open=[noted])
+        assert (await v.draw(ask, dead=["w", "unknown"]))[0].granted == 60
+        found = await holdings(store)
+        assert found.leases == {"k": {"v": 60}}
+        assert found.charged() == {noted.id: (3, 1)}
+        await v.call(dead=["w"])
+        assert (await holdings(store)).charged() == {noted.id: (3, 1)}
+
     async def test_one_that_comes_back_corrects_what_was_charged_for_it(self, store, w, v):
         noted = generation(cost_usd_nanos=3, end="crashed", is_estimated=True)
         await w.call(open=[charge_of(noted)])

@@ -861,6 +861,21 @@ class TestDisk:
             await staying.flush()
         assert (await holdings(store)).charged() == {one.id: (7, 1), two.id: (5, 1)}
 
+    async def test_what_a_killed_worker_held_is_free_when_its_files_are_found(self, store, worker, tmp_path):
+        """Not only after DEAD_S: a slot that nobody uses would be missed by its key for as long."""
+        killed = Unsettled(tmp_path, "killed")
+        till, other = worker("killed", disk=killed), worker("other", disk=Unsettled(tmp_path, "other"))
+        single = key(max_concurrency=1)
+        one = end(till, await till.enter(BARE), 1)
+        await served(till, till.enter(single))
+        assert (await holdings(store)).leases == {"slots:k1": {"killed": 1}}
+        killed._lock.let_go()  # as the death of its process does
+        other.adopt()
+        await served(other, other.enter(single))
+        found = await holdings(store)
+        assert found.leases == {"slots:k1": {"other": 1}}
+        assert found.charged() == {one.id: (1, 1)}
+
     async def test_more_than_fits_in_memory(self, store, worker, tmp_path, monkeypatch):
         monkeypatch.setattr(store_backlog, "MAX_KEPT", 3)
         till = worker("w", disk=Unsettled(tmp_path, "w"), fates=["is lost"] * 4)

@@ -50,16 +50,19 @@ class Backlog:
         else:
             self._take(charges)
 
-    def adopt(self) -> None:
-        """Take over what dead workers have left on disk."""
+    def adopt(self) -> list[str]:
+        """Take over what dead workers have left on disk; return whose it was."""
+        found: list[str] = []
         if self._disk is None:
-            return
+            return found
         try:
             for directory, charges in self._disk.orphans():
+                found.append(directory.name)
                 self._take(charges)
                 self._after.append((self._taken, functools.partial(self._disk.bury, directory)))
         except OSError as error:
             self._report(error)
+        return found
 
     def batch(self) -> Sequence[Charge]:
         """Return those that are to be told next."""

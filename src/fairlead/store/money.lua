@@ -220,9 +220,10 @@ for _, g in ipairs(call.open) do redis.call('HSET', open, g[ID], cmsgpack.pack(g
 -- The dead ------------------------------------------------------------------------------------------------------------
 
 -- They are remembered for a while: their last calls may still be on the way.
-local alive, alive_count = {}, 0
+local alive, alive_count, is_dead = {}, 0, {}
+for _, worker in ipairs(call.dead) do is_dead[worker] = true end
 for worker, known in pairs(workers) do
-    if not known.is_buried and now - math.max(known.at, since) <= call.dead_s then
+    if not known.is_buried and not is_dead[worker] and now - math.max(known.at, since) <= call.dead_s then
         alive[worker] = true
         alive_count = alive_count + 1
     elseif not known.is_buried then

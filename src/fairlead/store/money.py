@@ -139,6 +139,8 @@ class Call(msgspec.Struct):
     """What it has in hand, of every account; 0: nothing any more."""
     draws: Sequence[AmountDraw | RateDraw] = ()
     watch: Sequence[Watch] = ()
+    dead: Sequence[str] = ()
+    """Workers whose processes have ended: nobody need wait for DEAD_S."""
     dead_s: float = DEAD_S
     ledger_s: int = 90 * 86_400
     trim_ms: int = 0

@@ -93,6 +93,7 @@ class Till:
         self._number = 0
         self._backlog = Backlog(disk, _report, tell)
         self._closed: list[str] = []
+        self._dead: list[str] = []
         self._waiting: list[Waiting] = []
         self._book = LeaseBook(budgets, workers, clock.monotonic())
         self._wake = asyncio.Event()
@@ -180,8 +181,8 @@ class Till:
             self._backlog.add(*map(charge_of, generations))
 
     def adopt(self) -> None:
-        """Charge what dead workers have left on the disk."""
-        self._backlog.adopt()
+        """Charge what dead workers have left on the disk, and free what they had in hand."""
+        self._dead += self._backlog.adopt()
 
     def forget(self, generation_id: str) -> None:
         """Forget what was given as under way, and has ended without a charge."""
@@ -230,10 +231,7 @@ class Till:
             raise refuse_rate(what, lease.limit.per_minute, retry_s, clock.wall() + grant.third / 1e6)
 
     async def _draw(self, lease: AmountLease | RateLease, need: int, started: float = 0.0) -> Grant | None:
-        """Draw until `need` is here, and take it. Returns what the store says if it cannot be had now.
-
-        Raises ApiError 503 when the store does not answer.
-        """
+        """Draw until `need` is here, and take it; return what the store says if not. Raises ApiError 503 while away."""
         if self._is_closed:
             raise refuse_unchecked()
         answer: asyncio.Future[Grant | None] = asyncio.get_running_loop().create_future()
@@ -269,9 +267,8 @@ class Till:
         """Tell what is left, and give back all leases. What the store does not take stays on the disk."""
         self._under_way = lambda _: ()
         self._is_closed = True
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.fail(MoneyAway("closed"))
+        while self._waiting:
+            self._waiting.pop().fail(MoneyAway("closed"))
         failures, is_told = 0, False
         while not is_told and failures < CLOSING_TRIES:
             self._book.void_all()
@@ -316,7 +313,7 @@ class Till:
         batch = self._backlog.batch()
         leases = self._book.outstanding(self._backlog.later()) if self._book.told else {}
         waiting, self._waiting = [one for one in self._waiting if not one.is_over], []
-        has_news = batch or self._closed or waiting or under_way or leases != self._book.told
+        has_news = batch or self._closed or self._dead or waiting or under_way or leases != self._book.told
         # What is here unused may be what another worker is in want of.
         has_news = has_news or self._book.has_unused()
         if not has_news and not (is_beat and leases) and now - self._called_at < SWEEP_S:
@@ -332,6 +329,7 @@ class Till:
             leases,
             [one.draw(self._workers) for one in waiting],
             self._book.watches(batch),
+            self._dead[:],
             ledger_s=self._ledger_s + 86_400,
             heard=self._heard,
         )
@@ -352,6 +350,7 @@ class Till:
     def _is_heard(self, call: Call, waiting: Sequence[Waiting], answer: Answer) -> None:
         self._heard = call.number
         del self._closed[: len(call.closed)]
+        del self._dead[: len(call.dead)]
         self._book.heard(call.leases)
         for one, grant in zip(waiting, answer.grants, strict=True):
             lease = one.lease
