@@ -23,7 +23,8 @@ def all_commands():
 
 def test_the_commands_are_those_that_are_promised():
     promised = {
-        "serve", "check", "keys", "credits", "usage", "reconcile", "models", "explain", "top", "demo", "healthcheck"
+        "serve", "check", "keys", "credits", "usage", "reconcile", "models", "explain", "top", "drill", "demo",
+        "healthcheck",
     }  # fmt: skip
     assert set(commands.commands) == promised
     assert set(commands.commands["keys"].commands) == {"create", "list", "show", "disable", "enable", "delete"}

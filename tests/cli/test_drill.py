@@ -1,6 +1,12 @@
+import contextlib
 import json
+import os
+import pty
+import subprocess
 
 import pytest
+
+from harness.command import COMMAND, LIMIT_S, clean_environ
 
 OPERATOR = {
     f"FAIRLEAD_PROVIDERS__{name}__{member}": text
@@ -64,3 +70,21 @@ def test_a_fault_that_there_is_not_is_wrong_usage(fairlead):
     done = fairlead("drill", "--only", "earthquake", **OPERATOR)
     assert done.returncode == 2
     assert "earthquake" in done.stderr
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path):
+    ours, theirs = pty.openpty()
+    environ = {**clean_environ(tmp_path, **OPERATOR), "TERM": "xterm", "COLUMNS": "60", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [*COMMAND, "drill", "--only", "402"], env=environ, cwd=tmp_path, stdout=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # that is how the end of a terminal reads
+            while part := os.read(ours, 65_536):
+                said += part
+        assert process.wait(LIMIT_S) == 0
+    os.close(ours)
+    assert f"[{'#' * 24}] 4/4 402".encode() in said
+    assert b"\x1b[3" not in said  # no colour
+    assert said.rindex(b"\x1b[K") < said.index(b"4 of 4 passed")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairlead.catalog.model import Timeouts
 from fairlead.catalog.providers import BUILTIN
-from fairlead.config import MEMBERS, SETTINGS, Settings, load, load_process, watchdog_s
+from fairlead.config import MEMBERS, SETTINGS, Settings, load, load_process, program_path, watchdog_s
 from fairlead.errors import ConfigError
 
 
@@ -267,3 +267,10 @@ def test_the_watchdog_is_for_the_process_that_it_names(monkeypatch, micros, pid,
     if pid is not None:
         monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "ours" else pid)
     assert watchdog_s() == seconds
+
+
+def test_a_child_finds_programs_where_we_do(monkeypatch):
+    monkeypatch.setenv("PATH", "/opt/programs")
+    assert program_path() == "/opt/programs"
+    monkeypatch.delenv("PATH")
+    assert program_path() == os.defpath

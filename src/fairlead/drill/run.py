@@ -278,7 +278,7 @@ class _Asking:
             return dict(orjson.loads(raw)) if reply.status == 200 else None
 
     async def _until_found(self, look: Callable[[], Awaitable[T | None]]) -> T:
-        while (found := await look()) is None:
+        while (found := await look()) is None:  # noqa: ASYNC110 - it is told by another process
             await asyncio.sleep(LOOK_S)
         return found
 
