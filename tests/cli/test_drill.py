@@ -83,7 +83,7 @@ def test_a_terminal_sees_how_far_it_is(tmp_path):
         with contextlib.suppress(OSError):  # that is how the end of a terminal reads
             while part := os.read(ours, 65_536):
                 said += part
-        assert process.wait(LIMIT_S) == 0
+        assert process.wait(LIMIT_S) == 0, said.decode()
     os.close(ours)
     assert f"[{'#' * 24}] 4/4 402".encode() in said
     assert b"\x1b[3" not in said  # no colour

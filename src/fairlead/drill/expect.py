@@ -210,8 +210,7 @@ def _health(check: _Check, fault: Fault, seen: Seen) -> None:
         check.same("why it cools down", why, verdict)
         if not 0.8 * cool.seconds <= seconds <= 1.2 * cool.seconds:
             check.same("seconds it cools down", seconds, cool.seconds)
-    is_out = cool is not None and cool.seconds >= 5.0  # a shorter one may be over before anybody looks
-    if is_out:
+    if cool is not None and cool.is_long:
         check.same("state of the endpoint", seen.endpoint.get("state"), "cooling")
     elif cool is None:
         check.same("state of the endpoint", seen.endpoint.get("state"), "healthy")

@@ -50,6 +50,11 @@ class Cool:
     seconds: float
     is_account: bool = False
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it is still on when somebody looks; a short one may be over by then."""
+        return self.seconds >= 5.0
+
 
 COUNTS: Final[Mapping[str, str]] = dict.fromkeys(("transient", "timeout", "protocol", "overload"), "failure")
 """What an attempt is to the breaker, by its verdict; a reply that is cut is a `break`, all others are nothing."""

@@ -248,11 +248,14 @@ class _Asking:
     async def _until_counted(self, row: Row, seen: Seen) -> None:
         """Wait until what has to be counted against the endpoint is, and until it cools down if it has to."""
         verdict = seen.verdicts[0] if seen.verdicts else ""
-        has_count = row.fault.counts(verdict) != "nothing"
+        has_count, cool = row.fault.counts(verdict) != "nothing", row.fault.cools(verdict)
         while True:
             seen.endpoint = mine = _mine(row, await self._view())
             is_counted = bool(mine) and (not has_count or bool(mine["error_share"] or mine["cut_share"]))
-            if is_counted and (row.fault.cools(verdict) is None or self._cooling(row)):
+            has_cooled = cool is None or bool(self._cooling(row))
+            # The store hears of an account by itself, and may do so later than the log.
+            is_out = cool is None or not cool.is_long or mine.get("state") == "cooling"
+            if is_counted and has_cooled and is_out:
                 return
             await asyncio.sleep(LOOK_S)
 
