@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.edge.limits import Limits
 from fairlead.edge.protocol import guarded_protocol
-from fairlead.edge.server import StartFailed, WorkerServer
+from fairlead.edge.server import _LOOK_S, StartFailed, WorkerServer
 from fairlead.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
@@ -271,6 +271,38 @@ async def test_what_is_accepted_in_the_turn_of_closing_is_served(served, turns):
         served.app.may_answer.set()
         await served.end()
         arrival.cancel()
+
+
+async def test_what_the_kernel_has_accepted_and_we_have_not_is_served(served, monkeypatch):
+    """Its caller has a connection, and has sent its request: closing the listener would reset it."""
+    late = []
+
+    async def shutdown(sockets, do_it=served.server.shutdown):
+        late.append(socket.create_connection(served.address))
+        late[0].sendall(GET)
+        await do_it(sockets)
+
+    monkeypatch.setattr(served.server, "shutdown", shutdown)
+    served.supervisor.let_go()
+    await served.end()
+    with late[0] as client:
+        client.settimeout(30)
+        assert is_last(client.recv(65536))
+
+
+async def test_a_connection_that_came_at_the_end_of_a_long_delay_may_still_send_its_request(served, monkeypatch):
+    monkeypatch.setattr("fairlead.edge.server._LINGER_S", 30.0)
+    client = await served.connect()
+    while not served.server.server_state.connections:
+        await asyncio.sleep(0)
+    served.supervisor.let_go()
+    while served.server._drain_began_at is None:
+        await asyncio.sleep(0)
+    served.server._drain_began_at -= 1000.0
+    for _ in range(5):
+        await asyncio.sleep(_LOOK_S)
+    assert is_last(await client.get())
+    await served.end()
 
 
 async def test_an_idle_connection_does_not_hold_it_up(served):

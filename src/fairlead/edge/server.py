@@ -29,7 +29,7 @@ from fairlead.errors import FairleadError
 BACKLOG: Final = 2048
 
 _LINGER_S: Final = 0.5
-"""An idle connection is closed no sooner than this after the drain began: a request may be under way to it."""
+"""An idle connection is closed no sooner than this after the last was accepted: a request may be under way to it."""
 _EXPIRY_S: Final = 2.0
 """For the last words of expired streams to reach their clients."""
 _LOOK_S: Final = 0.02
@@ -160,12 +160,16 @@ class WorkerServer(uvicorn.Server):
         self._closing.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        waiting = [accepted for listener in sockets or [] for accepted in _accepted(listener)]
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
+        loop = asyncio.get_running_loop()
+        for accepted in waiting:
+            await loop.connect_accepted_socket(self._new_protocol, accepted)
         deadline = monotonic() + self._drain_timeout_s
-        await self._until_idle(min(deadline, (self._drain_began_at or 0.0) + _LINGER_S))
+        await self._until_idle(min(deadline, monotonic() + _LINGER_S))
         for connection in list(self.server_state.connections):
             connection.shutdown()  # closes it if idle, else after its reply
         if not await self._until_idle(deadline):
@@ -173,6 +177,10 @@ class WorkerServer(uvicorn.Server):
             if not await self._until_idle(monotonic() + _EXPIRY_S):
                 self._cut()
         await self.lifespan.shutdown()
+
+    def _new_protocol(self) -> GuardedProtocol:
+        """As uvicorn makes one for each connection."""
+        return self._http(self.config, self.server_state, self.lifespan.state)
 
     async def _until_idle(self, deadline: float) -> bool:
         """Wait until no connection and no exchange is open; False when that takes longer.
@@ -193,6 +201,16 @@ class WorkerServer(uvicorn.Server):
         for connection in self.server_state.connections:
             if connection.transport is not None:
                 connection.transport.abort()
+
+
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """Connections that the kernel has accepted and we have not: when the listener closes, it resets them."""
+    listener.setblocking(False)
+    with contextlib.suppress(OSError):  # no more are there, or no more can be had
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 class _Lifespan(LifespanOn):
