@@ -4,6 +4,7 @@
     ├── ConfigError            the operator: a setting is missing or wrong; the text names the remedy
     ├── ApiError               the caller: answered with `status` in the caller's dialect
     ├── ClientGone             the caller left; nobody's failure, answered to nobody
+    ├── Unreadable             the store holds what no fairlead has written; the text says where, and the remedy
     └── UpstreamError          the provider's side of one attempt
         ├── ConnectError       no connection: DNS, refused, reset, TLS, proxy; the request was not sent
         ├── StaleConnection    a kept connection had died; no byte of the request can have been acted on
@@ -60,6 +61,10 @@ class ApiError(FairleadError):
 
 class ClientGone(FairleadError):
     """The caller closed its connection before the reply was complete."""
+
+
+class Unreadable(FairleadError):
+    """The store holds what no fairlead has written. The text names the place, and how to be rid of it."""
 
 
 class UpstreamError(FairleadError):

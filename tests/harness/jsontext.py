@@ -69,3 +69,22 @@ def member_text(name, value, random):
 
 def _spaced(text, random):
     return gap(random) + text + gap(random)
+
+
+_STRANGE = (
+    b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\\ud800", b"\\u", b"1e999", b"NaN", b"null", b"\xff", b"\xc3",
+    b"\x00", b"\n", b"\r\n", b" ", b"9" * 30, b"-", b".", b"\xef\xbb\xbf",
+)  # fmt: skip
+
+
+@st.composite
+def damaged(draw, wires=None):
+    """Bytes that somebody has been at: those of a JSON value, or of `wires`. They may still be whole."""
+    if wires is None:
+        raw = bytearray(value_text(draw(values), draw(st.randoms(use_true_random=False))).encode())
+    else:
+        raw = bytearray(draw(wires))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(raw)))
+        raw[at : at + draw(st.integers(0, 2))] = draw(st.binary(max_size=3) | st.sampled_from(_STRANGE))
+    return bytes(raw)

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from fairlead.errors import Unreadable
 from fairlead.store.credits import CREDITS, TOPUPS, CreditStore, OtherAmount
 from fairlead.store.redis import connect
 
@@ -70,3 +71,12 @@ async def test_large_amounts_are_exact(credits):
 async def test_where_it_stands(client, credits):
     await add(credits, 5)
     assert set(await client.keys("*")) == {CREDITS.encode(), TOPUPS.encode()}
+
+
+async def test_what_cannot_be_read_is_named(client, credits):
+    await client.hset(CREDITS, "total", "a lot")
+    with pytest.raises(Unreadable, match="is no whole number"):
+        await credits.total()
+    place = (await client.xadd(TOPUPS, {"usd_nanos": "a lot", "reason": "r", "id": "a", "by": "admin"})).decode()
+    with pytest.raises(Unreadable, match=f"the entry {place} of fl:1"):
+        await credits.last(10)

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.access.keys import ApiKey, Reset
+from fairlead.errors import Unreadable
 from fairlead.store.key_fields import fields_of, key_of, set_and_gone
+from harness.jsontext import damaged
 
 numbers = st.integers(0, 2**53)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -86,3 +88,47 @@ def test_a_change_is_only_of_what_it_names(key, other, names):
 def test_what_is_no_attribute(name):
     with pytest.raises(KeyError):
         set_and_gone({name: "x"})
+
+
+NAMES = sorted(fields_of(ApiKey("h", "n", "l", expires=1, limit_usd_nanos=1, limit_reset="daily", preferences="{}")))
+NAMES += [
+    "models",
+    "providers",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "max_concurrency",
+    "auto_routing",
+    "creator",
+]
+ODD = (
+    st.binary(max_size=12)
+    | damaged()
+    | st.sampled_from([b"", b"1", b"-1", b" 1 ", b"1_0", b"[]", b'["a"]', b"[1]", b'"ab"'])
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES).map(str.encode), ODD, max_size=6))
+def test_whatever_stands_there_is_a_key_or_named(found):
+    try:
+        key = key_of("h", found)
+    except Unreadable as error:
+        assert "of fl:1:key:{h} cannot be read" in str(error)  # noqa: PT017 - either is right
+        return
+    assert all(isinstance(word, str) for word in (*key.allowed_models, *key.allowed_providers))
+    assert all(isinstance(number, int) for number in (key.created, key.updated))
+    assert key_of("h", stored(fields_of(key))) == key
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (b"limit_usd_nanos", b"a lot"),
+        (b"models", b"openai/*"),
+        (b"models", b'"ab"'),
+        (b"name", b"\xff"),
+        (b"expires", b""),
+    ],
+)
+def test_what_cannot_be_read_is_named(field, value):
+    with pytest.raises(Unreadable, match=rf"^the field '{field.decode()}' of fl:1:key:\{{h\}} cannot be read"):
+        key_of("h", {field: value})

@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from fairlead.access.keys import ApiKey, from_token, generate, key_hash
-from fairlead.errors import ApiError
+from fairlead.errors import ApiError, Unreadable
 from fairlead.store import keys as store_keys
 from fairlead.store import subscription
 from fairlead.store.keys import ALL, CHANGED, KeyRing, KeyStore, answered
@@ -498,3 +498,41 @@ class TestOutage:
             await ring.until("all")
             assert await ring.look_up(token) == key
         await client.aclose()
+
+
+class TestNonsense:
+    """A record that somebody else has written, or spoilt."""
+
+    @pytest.fixture
+    async def spoilt(self, client):
+        token = generate()
+        store = KeyStore(client)
+        await store.add(from_token(token, "spoilt"))
+        await store.add(from_token(generate(), "good"))
+        await client.hset(f"fl:1:key:{{{key_hash(token.encode())}}}", "limit_usd_nanos", "a lot")
+        return token
+
+    async def test_whoever_shows_the_key_is_told(self, client, spoilt):
+        ring = KeyRing(KeyStore(client), [])
+        with pytest.raises(ApiError, match="In the store the field 'limit_usd_nanos' of fl:1:key:") as caught:
+            await ring.look_up(spoilt.encode())
+        assert caught.value.status == 500
+
+    async def test_a_list_names_it(self, client, spoilt):
+        with pytest.raises(Unreadable, match="HSET it anew"):
+            await KeyStore(client).list()
+        with pytest.raises(ApiError, match="In the store the field") as caught, answered():
+            await KeyStore(client).list()
+        assert caught.value.status == 500
+
+    async def test_the_others_go_on_when_all_are_read_anew(self, client):
+        store, tokens = KeyStore(client), [generate(), generate()]
+        for token in tokens:
+            await store.add(from_token(token, "n"))
+        ring = KeyRing(store, [])
+        for token in tokens:
+            await ring.look_up(token.encode())
+        await client.hset(f"fl:1:key:{{{key_hash(tokens[0].encode())}}}", "created", "yesterday")
+        await ring.recheck_all()
+        assert ring.find(tokens[0].encode()) is None
+        assert ring.find(tokens[1].encode()).name == "n"

@@ -5,6 +5,7 @@ from redis.exceptions import RedisError
 
 from fairlead.access.rollup import Amounts, Row
 from fairlead.access.windows import Spent
+from fairlead.errors import Unreadable
 from fairlead.store import ledger as store_ledger
 from fairlead.store.ledger import LEDGER, LedgerStore, UnreadableEntry, stream_id, stream_id_at, unix_of_day
 from fairlead.telemetry.generation import pack
@@ -148,6 +149,7 @@ class TestEntries:
         [
             {"g": b"{}", "n": b"k1 20261121 1 0 0 0 0 1"},
             {"g": b"\xff", "n": b"k1 20261121 1 0 0 0 0 1"},
+            {"g": b'{"id":"\xff","started":1}', "n": b"k1 20261121 1 0 0 0 0 1"},
             {"n": b"k1 20261121 1 0 0 0 0 1"},
             {"g": pack(generation())},
             {"g": pack(generation()), "n": b"k1 20261121 1"[:3]},
@@ -195,3 +197,13 @@ async def test_when_a_day_begins(day):
     begin = unix_of_day(day)
     assert begin % DAY_S == 0
     assert store_ledger.day_of(begin) == day
+
+
+@pytest.mark.parametrize("value", [b"a lot", b"\xff", b"1.5"])
+async def test_counters_that_nobody_of_ours_has_written_are_named(ledger, client, value):
+    for place in ("spent:k1", "day:20261121", "alerts"):
+        await client.hset(f"fl:1:{{money}}:{place}", "total" if place == "spent:k1" else "k1|m|p|usd_nanos", value)
+    calls = (lambda: ledger.spent(["k1"], NOON), lambda: ledger.rollup("20261121"), ledger.alerts)
+    for place, call in zip(("spent:k1", "day:20261121", "alerts"), calls, strict=True):
+        with pytest.raises(Unreadable, match=rf"^fl:1:\{{money\}}:{place} holds something that is no whole number"):
+            await call()

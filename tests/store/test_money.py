@@ -579,6 +579,9 @@ class TestTrouble:
         monkeypatch.setattr(store, "_script", "return 'x'")
         with pytest.raises(MoneyAway, match="cannot be read"):
             await store.call(call_of(Caller(store)))
+        monkeypatch.setattr(store, "_script", "return cmsgpack.pack({1, false, {}, {'\\255'}, {}})")
+        with pytest.raises(MoneyAway, match="cannot be read"):
+            await store.call(call_of(Caller(store)))
 
     async def test_in_a_cluster(self, cluster, dial):
         """All keys are in one slot."""

@@ -94,3 +94,11 @@ async def test_without_the_store_nothing_is_made_up(dial):
     for call in (codes.add(new_code(), ASKED), codes.take(new_code()), codes.secret()):
         with pytest.raises(RedisError):
             await call
+
+
+@pytest.mark.parametrize("told", [b"", b"{", b"[]", b'{"callback":1}', b'{"name":"\xff"}', b"\xff"])
+async def test_what_cannot_be_read_is_no_code(client, codes, told):
+    code = new_code()
+    await client.set(key_of(code), told, ex=4_000)
+    assert await codes.take(code) is None
+    assert await client.exists(key_of(code)) == 0

@@ -217,3 +217,26 @@ class TestOutage:
             await ring.until("q")
             assert ring.find("q").slug == "q"
         await client.aclose()
+
+
+@pytest.mark.parametrize(("field", "value"), [("c:1", b"{"), ("c:1", b'{"model":"m","cache_enabled":"yes"}')])
+async def test_one_that_is_nonsense_is_refused_and_no_other(client, store, field, value):
+    """A worker starts all the same; and who is to have it as the default is not served without it."""
+    for slug in ("p", "q"):
+        await store.put(slug, config_of(b'{"model":"m"}', "chat/completions"), creator="admin", now=1)
+    await client.hset("fl:1:preset:{p}", field, value)
+    ring, other = PresetRing(store, "q"), PresetRing(store, "p")
+    for one in (ring, other):
+        await one.start()
+    assert ring.find("q") == ring.default()
+    for ask in (lambda: ring.find("p"), other.default):
+        with pytest.raises(ApiError, match="In the store the preset") as caught:
+            ask()
+        assert caught.value.status == 500
+    await client.hset("fl:1:preset:{p}", field, b'{"model":"n"}')
+    await ring.read("p")
+    assert ring.find("p").members == {"model": b'"n"'}
+    await client.hset("fl:1:preset:{p}", field, value)
+    await ring.read("p")
+    with pytest.raises(ApiError, match="In the store the preset"):
+        ring.find("p")

@@ -4,6 +4,7 @@ import json
 import pytest
 from redis.exceptions import RedisError
 
+from fairlead.errors import Unreadable
 from fairlead.store import presets as store_presets
 from fairlead.store.presets import CHANGED, NotActive, NoVersion, PresetStore, TooMany
 from fairlead.store.redis import connect
@@ -171,3 +172,23 @@ async def test_away():
     for call in calls:
         with pytest.raises(RedisError):
             await call
+
+
+SPOILT = [
+    ("c:1", b"{"), ("c:1", b"[]"), ("c:1", b"\xff"), ("s:1", b"1"), ("s:1", b'"\xff"'), ("m:1", b"id"),
+    ("m:1", b"id then admin"), ("status", b"odd"), ("created", b"then"), ("last", b"\xff"), ("name", b"\xff"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), SPOILT)
+async def test_what_cannot_be_read_is_named(store, field, value):
+    await put(store, "p", model="a")
+    good = await put(store, "q", model="b")
+    await store._client.hset("fl:1:preset:{p}", field, value)
+    with pytest.raises(Unreadable, match=r"the preset fl:1:preset:\{p\} cannot be read"):
+        await store.get("p")
+    with pytest.raises(Unreadable):
+        await store.list()
+    left_out = {}
+    assert await store.list(left_out.__setitem__) == [good]
+    assert list(left_out) == ["p"]

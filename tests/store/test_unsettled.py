@@ -1,13 +1,19 @@
 import os
 import subprocess
 import sys
+import tempfile
 import tracemalloc
+from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.store.money import charge_of
 from fairlead.store.unsettled import Unsettled, read
 from fairlead.telemetry.generation import Generation
+from harness.jsontext import damaged
 
 
 def charge(number):
@@ -127,3 +133,20 @@ def test_writing_leaves_nothing_in_memory(tmp_path):
     finally:
         tracemalloc.stop()
     assert after - before < 10_000
+
+
+@given(st.data())
+def test_of_a_file_that_is_spoilt_the_whole_lines_are_read(data):
+    """A crash, or a disk, may have been at it anywhere."""
+    lines = [msgspec.json.encode(charge(number)) for number in range(1, 4)]
+    spoilt = data.draw(st.sets(st.sampled_from([0, 1, 2]), min_size=1))
+    left = [data.draw(damaged(st.just(line))) if number in spoilt else line for number, line in enumerate(lines)]
+    left = [line.replace(b"\n", b" ").replace(b"\r", b" ") for line in left]
+    end = data.draw(st.integers(0, len(left[2])))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\n".join((*left[:2], left[2][:end])))
+        file.flush()
+        found = read(Path(file.name))
+    for number in (0, 1):
+        if number not in spoilt:
+            assert charge(number + 1) in found

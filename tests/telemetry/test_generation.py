@@ -1,9 +1,12 @@
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.catalog.pricing import Usage
 from fairlead.telemetry.generation import Generation, GenerationAttempt, generation_of, pack, unpack
 from fairlead.telemetry.record import AppAttribution, AttemptRecord, ExchangeRecord
+from harness.jsontext import damaged
 
 
 def record(**members):
@@ -51,3 +54,17 @@ def test_what_is_no_generation(data):
 def test_a_newer_one_can_be_read():
     """By workers of the version before, while a fleet is exchanged."""
     assert unpack(b'{"id":"a","started":1.0,"something_new":[1]}') == Generation("a", 1.0)
+
+
+WHOLE = pack(generation_of(record(asked="größe", user="\u2028", model="acme/m", ended_at=101.0)))
+
+
+@given(damaged(st.just(WHOLE)) | damaged() | st.builds(b'{"id":"a","started":1,"%b":%b}'.__mod__, st.tuples(
+    st.sampled_from([b"model", b"categories", b"attempts", b"considered", b"status", b"is_free"]), damaged()
+)))  # fmt: skip
+def test_whatever_stands_there_is_a_generation_or_none(data):
+    try:
+        found = unpack(data)
+    except msgspec.DecodeError:
+        return
+    assert unpack(pack(found)) == found

@@ -68,8 +68,11 @@ def refuse_code() -> ApiError:
 
 
 def unpack(packed: bytes) -> KeyRequest:
-    """The reverse of `packed`. Raises msgspec.MsgspecError for anything else."""
-    return _DECODER.decode(packed)
+    """The reverse of `packed`. Raises msgspec.DecodeError for anything else."""
+    try:
+        return _DECODER.decode(packed)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def read(fields: Mapping[str, object], now: float) -> KeyRequest:

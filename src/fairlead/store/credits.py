@@ -10,7 +10,7 @@ it is refused.
 from dataclasses import dataclass
 from typing import Any, cast
 
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, Unreadable
 from fairlead.store.money import SLOT
 from fairlead.store.redis import Client
 
@@ -53,7 +53,11 @@ class CreditStore:
 
     async def total(self) -> int:
         """Return what has been put in, in nano-USD."""
-        return int(await self._client.hget(CREDITS, "total") or 0)
+        told = await self._client.hget(CREDITS, "total")
+        try:
+            return int(told or 0)
+        except ValueError as error:
+            raise Unreadable(f"the total in {CREDITS} is no whole number ({error}): HSET it anew") from error
 
     async def add(self, usd_nanos: int, *, reason: str, id: str, by: str) -> tuple[int, bool]:
         """Put an amount in, once for this id; return the new total, and whether that was now.
@@ -69,12 +73,17 @@ class CreditStore:
         return int(said), code == 2
 
     async def last(self, count: int) -> list[TopUp]:
-        """Return the last top-ups, newest first."""
+        """Return the last top-ups, newest first. Raises Unreadable."""
         found = cast(Any, await self._client.xrevrange(TOPUPS, count=count))
         return [_top_up(place, fields) for place, fields in found]
 
 
 def _top_up(place: bytes, fields: dict[bytes, bytes]) -> TopUp:
-    text = {name.decode(): value.decode() for name, value in fields.items()}
     unix = int(place.partition(b"-")[0]) / 1000.0
-    return TopUp(unix, int(text["usd_nanos"]), text["reason"], text["id"], text["by"])
+    try:
+        text = {name.decode(): value.decode() for name, value in fields.items()}
+        return TopUp(unix, int(text["usd_nanos"]), text["reason"], text["id"], text["by"])
+    except (ValueError, KeyError) as error:
+        raise Unreadable(
+            f"the entry {place.decode()} of {TOPUPS} cannot be read ({error}): it is not fairlead's; XDEL removes it"
+        ) from error

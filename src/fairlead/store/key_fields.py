@@ -7,9 +7,12 @@ what newer ones have added is left alone.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
+import msgspec
 import orjson
 
 from fairlead.access.keys import ApiKey, Reset
+from fairlead.errors import Unreadable
+from fairlead.store import PREFIX
 
 
 class _Form(NamedTuple):
@@ -27,7 +30,9 @@ def _reset(text: str) -> str | None:
 _TEXT = _Form(str, str)
 _NUMBER = _Form(str, int)
 _SWITCH = _Form(lambda value: "1" if value else "0", lambda text: text == "1")
-_WORDS = _Form(lambda words: orjson.dumps(words).decode(), lambda text: tuple(orjson.loads(text)))
+_WORDS = _Form(
+    lambda words: orjson.dumps(words).decode(), lambda text: msgspec.json.decode(text, type=tuple[str, ...])
+)
 
 _FIELDS: Mapping[str, tuple[str, _Form]] = {
     "name": ("name", _TEXT),
@@ -67,10 +72,14 @@ def set_and_gone(changes: Mapping[str, object]) -> tuple[dict[str, str], list[st
 
 
 def key_of(digest: str, found: Mapping[bytes, bytes]) -> ApiKey:
-    """Return the key with these fields."""
-    values: dict[str, Any] = {
-        name: form.read(found[field.encode()].decode())
-        for name, (field, form) in _FIELDS.items()
-        if field.encode() in found
-    }
-    return ApiKey(**{"name": "", "label": ""} | values, hash=digest)
+    """Return the key with these fields. Raises Unreadable."""
+    values: dict[str, Any] = {"name": "", "label": ""}
+    for name, (field, form) in _FIELDS.items():
+        if (told := found.get(field.encode())) is not None:
+            try:
+                values[name] = form.read(told.decode())
+            except (ValueError, msgspec.DecodeError, RecursionError) as error:
+                place = f"{PREFIX}key:{{{digest}}}"
+                text = f"the field {field!r} of {place} cannot be read ({error}): HSET it anew, or DEL the whole key"
+                raise Unreadable(text) from error
+    return ApiKey(**values, hash=digest)

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from fairlead.access.admit import refuse_unknown
 from fairlead.access.keys import ApiKey, is_well_formed, key_hash
-from fairlead.errors import ApiError
+from fairlead.errors import ApiError, Unreadable
 from fairlead.store import PREFIX
 from fairlead.store.key_fields import fields_of, key_of, set_and_gone
 from fairlead.store.redis import Client, run_scripts, subscriber
@@ -56,7 +56,10 @@ def _key(digest: str) -> str:
 
 
 class KeyStore:
-    """Create, list and change stored keys. Every method raises redis' RedisError when Redis is away."""
+    """Create, list and change stored keys.
+
+    Every method raises redis' RedisError when Redis is away, and those that return keys Unreadable.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -70,11 +73,11 @@ class KeyStore:
         found = cast(dict[bytes, bytes], await self._client.hgetall(_key(digest)))
         return key_of(digest, found) if found else None
 
-    async def get_each(self, digests: Sequence[str]) -> list[ApiKey | RedisError | None]:
+    async def get_each(self, digests: Sequence[str]) -> list[ApiKey | RedisError | Unreadable | None]:
         """Many keys in one round trip, each for itself: a node of a cluster may be away. Raises nothing."""
         replies = await run_scripts(self._client, _GET, [(_key(digest), ()) for digest in digests])
         return [
-            reply if isinstance(reply, RedisError) else _from_pairs(digest, reply)
+            reply if isinstance(reply, RedisError) else _read_one(digest, reply)
             for digest, reply in zip(digests, replies, strict=True)
         ]
 
@@ -84,7 +87,7 @@ class KeyStore:
         found: list[ApiKey] = []
         for start in range(0, len(digests), READ_AT_ONCE):
             for key in await self.get_each(digests[start : start + READ_AT_ONCE]):
-                if isinstance(key, RedisError):
+                if isinstance(key, RedisError | Unreadable):
                     raise key
                 if key is not None:
                     found.append(key)
@@ -122,14 +125,23 @@ def _from_pairs(digest: str, found: Any) -> ApiKey | None:
     return key_of(digest, dict(zip(found[::2], found[1::2], strict=True))) if found else None
 
 
+def _read_one(digest: str, found: Any) -> ApiKey | Unreadable | None:
+    try:
+        return _from_pairs(digest, found)
+    except Unreadable as error:
+        return error
+
+
 @contextlib.contextmanager
 def answered() -> Iterator[None]:
-    """Turn a failure of the store within into the refusal of a request: ApiError 503."""
+    """Turn a failure of the store within into the refusal of a request: ApiError 503; 500 for what cannot be read."""
     try:
         yield
     except (RedisError, OSError) as error:
         text = "The store cannot be reached. Try again shortly"
         raise ApiError(503, text, error_type="server", headers={"retry-after": "1"}) from error
+    except Unreadable as error:
+        raise ApiError(500, f"In the store {error}", error_type="server") from error
 
 
 class KeyRing:
@@ -153,7 +165,8 @@ class KeyRing:
     async def look_up(self, token: bytes) -> ApiKey:
         """Find a key that `find` does not know.
 
-        Raises ApiError: 401 if there is no such key, 503 if Redis is away and the key has never been seen here.
+        Raises ApiError: 401 if there is no such key, 503 if Redis is away and the key has never been seen here, 500 if
+        what is known of it cannot be read.
         """
         digest = key_hash(token)
         if not is_well_formed(token) or digest in self._strangers:
@@ -168,6 +181,8 @@ class KeyRing:
                 error_type="server",
                 headers={"retry-after": "1"},
             ) from error
+        except Unreadable as error:
+            raise ApiError(500, f"In the store {error}", error_type="server") from error
         if changes == self._changes:
             self._remember(digest, key)
         if key is None:
@@ -209,7 +224,9 @@ class KeyRing:
                 raise faults[0]
             fault = faults[0] if faults else fault
             for digest, key in zip(digests, found, strict=True):
-                if changes == self._changes and not isinstance(key, RedisError):
+                if isinstance(key, Unreadable):
+                    self._known.pop(digest, None)  # whoever shows it is told
+                elif changes == self._changes and not isinstance(key, RedisError):
                     self._remember(digest, key)
         if fault is not None:
             raise fault

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from fairlead.access.audit import Entry, StreamId
 from fairlead.access.rollup import Amounts, Row, rows_of
 from fairlead.access.windows import Spent, day_of, windows_at
-from fairlead.errors import FairleadError
+from fairlead.errors import Unreadable
 from fairlead.store.money import SLOT
 from fairlead.store.redis import Client, run_scripts
 from fairlead.telemetry.generation import Generation, unpack
@@ -35,7 +35,7 @@ _SPENT = "return redis.call('HMGET', KEYS[1], unpack(ARGV))"
 _FIND = "return redis.call('HGET', KEYS[1], ARGV[1])"
 
 
-class UnreadableEntry(FairleadError):
+class UnreadableEntry(Unreadable):
     """The ledger holds what no fairlead has written."""
 
 
@@ -51,18 +51,24 @@ class LedgerStore:
         fields = [windows["total"], windows["daily"], windows["weekly"], windows["monthly"], "n", "last"]
         calls = [(f"{SLOT}spent:{account}", fields) for account in accounts]
         replies = cast(list[Any], _all_of(await run_scripts(self._client, _SPENT, calls)))
-        return {
-            account: Spent(*(int(value or 0) for value in reply))
-            for account, reply in zip(accounts, replies, strict=True)
-        }
+        found = {}
+        for account, reply in zip(accounts, replies, strict=True):
+            try:
+                found[account] = Spent(*(int(value or 0) for value in reply))
+            except ValueError as error:
+                raise _unreadable_counter(f"spent:{account}", error) from error
+        return found
 
     async def alerts(self) -> dict[tuple[str, str], int]:
         """Return how often a part of a limit has been reached, by kind of window and part, in the whole fleet."""
         found = cast(dict[bytes, bytes], await self._client.hgetall(f"{SLOT}alerts"))
         counts = {}
         for name, count in found.items():
-            window, _, part = name.decode().partition(" ")
-            counts[window, part] = int(count)
+            try:
+                window, _, part = name.decode().partition(" ")
+                counts[window, part] = int(count)
+            except ValueError as error:
+                raise _unreadable_counter("alerts", error) from error
         return counts
 
     async def generation(self, wanted: str, now: float) -> Generation | None:
@@ -86,7 +92,7 @@ class LedgerStore:
         """What the first of these days that knows the id says of it; empty if none does."""
         calls = [(f"{SLOT}ids:{day}", (wanted,)) for day in dict.fromkeys(days)]
         replies = _all_of(await run_scripts(self._client, _FIND, calls))
-        return next((reply.decode() for reply in replies if isinstance(reply, bytes)), "")
+        return next((reply.decode("utf-8", "replace") for reply in replies if isinstance(reply, bytes)), "")
 
     async def entries(self, since: str = "-", until: str = "+") -> AsyncIterator[tuple[str, Entry, Generation]]:
         """Yield each entry from one stream id to another: its id, what it adds to the counters, and the generation.
@@ -118,7 +124,10 @@ class LedgerStore:
         while True:
             cursor, found = await self._client.hscan(f"{SLOT}day:{day}", cursor, count=AT_ONCE)
             pairs = cast(dict[bytes, bytes], found).items()
-            counters |= {field.decode(): int(value) for field, value in pairs}
+            try:
+                counters |= {field.decode(): int(value) for field, value in pairs}
+            except ValueError as error:
+                raise _unreadable_counter(f"day:{day}", error) from error
             if not cursor:
                 return rows_of(day, counters)
 
@@ -156,6 +165,12 @@ def _generation(place: str, data: bytes) -> Generation:
         return unpack(data)
     except msgspec.DecodeError as error:
         raise _unreadable(place, error) from error
+
+
+def _unreadable_counter(place: str, error: Exception) -> Unreadable:
+    return Unreadable(
+        f"{SLOT}{place} holds something that is no whole number ({error}): fairlead reconcile names it, HDEL removes it"
+    )
 
 
 def _entry(place: str, fields: dict[bytes, bytes], generation: Generation) -> Entry:

@@ -189,6 +189,6 @@ class MoneyStore:
         try:
             if isinstance(reply, bytes):
                 return _ANSWER.decode(reply)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MoneyAway(f"an answer that cannot be read: {error}") from error
         raise MoneyAway(str(reply) or type(reply).__name__)

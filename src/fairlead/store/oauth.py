@@ -12,6 +12,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
+
 from fairlead.access.key_request import KeyRequest, unpack
 from fairlead.access.pkce import code_hash
 from fairlead.store import PREFIX
@@ -51,10 +53,13 @@ class CodeStore:
     async def take(self, code: str) -> Taken | None:
         """Return what a code is for, and forget it, in one step: of two who take it, one finds nothing.
 
-        Should the connection break on the way back, the code is gone and nobody has it.
+        Should the connection break on the way back, the code is gone and nobody has it. What cannot be read is none.
         """
         found, left_ms = cast("tuple[bytes | None, int]", await self._eval(_TAKE, _key(code)))
-        return None if found is None else Taken(unpack(found), is_expired=left_ms <= REMEMBERED_S * 1000)
+        try:
+            return None if found is None else Taken(unpack(found), is_expired=left_ms <= REMEMBERED_S * 1000)
+        except msgspec.DecodeError:
+            return None
 
     async def secret(self) -> bytes:
         """Return what consent pages are signed with. Nobody remembers it: a store that lost it makes another."""

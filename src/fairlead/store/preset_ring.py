@@ -13,7 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from fairlead.errors import ApiError
+from fairlead.errors import ApiError, Unreadable
 from fairlead.store.keys import RESUBSCRIBE_S
 from fairlead.store.presets import CHANGED, PresetStore, StoredPreset
 from fairlead.store.redis import Client, subscriber
@@ -35,21 +35,27 @@ class PresetRing:
         self._usable: dict[str, Preset] = {}
         self._off: dict[str, str] = {}
         """Slug → why it cannot be used."""
+        self._unreadable: dict[str, Unreadable] = {}
         self.is_read = False
         """Whether the presets have been read at least once."""
 
     def find(self, slug: str) -> Preset:
-        """Return a preset. Raises ApiError: 404 if there is none, 400 if it is off, 503 if none could be read yet."""
+        """Return a preset.
+
+        Raises ApiError: 404 if there is none, 400 if it is off, 500 if it is nonsense, 503 if none could be read yet.
+        """
         found = self._usable.get(slug)
         if found is None:
             raise self._refusal(slug[:100])
         return found
 
     def default(self) -> Preset | None:
-        """Return what applies to requests that name no preset. Raises ApiError 503 if it is not known."""
+        """Return what applies to requests that name no preset. Raises ApiError 503 if it is not known, or 500."""
         if not self._default:
             return None
         found = self._usable.get(self._default)
+        if self._default in self._unreadable:
+            raise self._refusal(self._default)
         if found is None and self._default not in self._off:
             text = (
                 f"The preset {self._default!r}, which FAIRLEAD_DEFAULT_PRESET lays under every request, is not there. "
@@ -62,6 +68,8 @@ class PresetRing:
         if not self.is_read:
             text = f"The store cannot be reached, so the preset {slug!r} is not known yet. Try again shortly"
             return ApiError(503, text, error_type="server", headers={"retry-after": "1"})
+        if slug in self._unreadable:
+            return ApiError(500, f"In the store {self._unreadable[slug]}", error_type="server", param="preset")
         if slug in self._off:
             return ApiError(400, f"The preset {slug!r} is {self._off[slug]}", param="preset")
         close = difflib.get_close_matches(slug, self._usable, n=3, cutoff=0.5)
@@ -74,24 +82,34 @@ class PresetRing:
             await self.read_all()
 
     async def read_all(self) -> None:
-        """Read every preset. Raises RedisError, and then remembers what it did."""
-        found = await self._store.list()
-        self._usable, self._off = {}, {}
+        """Read every preset. Raises RedisError, and then remembers what it did; one that is nonsense is no reason."""
+        unreadable: dict[str, Unreadable] = {}
+        found = await self._store.list(unreadable.__setitem__)
+        self._usable, self._off, self._unreadable = {}, {}, unreadable
         for one in found:
             self._remember(one)
         self.is_read = True
 
     async def read(self, slug: str) -> None:
         """Read one preset anew: it has changed. Raises RedisError."""
-        found = await self._store.get(slug)
-        self._usable.pop(slug, None)
-        self._off.pop(slug, None)
+        found, fault = None, None
+        try:
+            found = await self._store.get(slug)
+        except Unreadable as error:
+            fault = error
+        for known in (self._usable, self._off, self._unreadable):
+            known.pop(slug, None)
         if found is not None:
             self._remember(found)
+        elif fault is not None:
+            self._unreadable[slug] = fault
 
     def _remember(self, one: StoredPreset) -> None:
         if one.status == "active":
-            self._usable[one.slug] = preset_of(one)
+            try:
+                self._usable[one.slug] = preset_of(one)
+            except msgspec.DecodeError as error:
+                self._unreadable[one.slug] = Unreadable(f"the preset {one.slug!r} has a wrong configuration: {error}")
         else:
             self._off[one.slug] = one.status
 
@@ -124,8 +142,6 @@ def preset_of(stored: StoredPreset) -> Preset:
 
 
 def _cache(members: Mapping[str, bytes]) -> PresetCache | None:
-    is_enabled, ttl_s = (
-        msgspec.json.decode(members[name]) if name in members else None
-        for name in ("cache_enabled", "cache_ttl_seconds")
-    )
+    is_enabled = msgspec.json.decode(members.get("cache_enabled", b"null"), type=bool | None)
+    ttl_s = msgspec.json.decode(members.get("cache_ttl_seconds", b"null"), type=int | None)
     return None if is_enabled is ttl_s is None else PresetCache(is_enabled, ttl_s)

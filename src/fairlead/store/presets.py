@@ -10,16 +10,17 @@
 Versions are never changed. The newest MOST_VERSIONS are kept, and the designated one is always among them.
 """
 
+import contextlib
 import re
 import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 from redis.exceptions import RedisError
 
-from fairlead.errors import FairleadError
+from fairlead.errors import FairleadError, Unreadable
 from fairlead.store import PREFIX
 from fairlead.store.redis import Client, run_scripts
 from fairlead.wire.preset_config import Config
@@ -129,7 +130,7 @@ class StoredPreset:
 
 
 class PresetStore:
-    """Every method raises redis' RedisError when Redis is away."""
+    """Every method raises redis' RedisError when Redis is away, and those that return presets Unreadable."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -161,10 +162,11 @@ class PresetStore:
         fields = [f"{part}:{n}" for n in numbers for part in "csm"]
         values = cast("list[bytes | None]", await self._client.hmget(_key(slug), fields)) if fields else []
         parts = zip(numbers, values[::3], values[1::3], values[2::3], strict=True)
-        return [found for n, *said in parts if (found := _version(n, *said)) is not None]
+        with _readable(slug):
+            return [found for n, *said in parts if (found := _version(n, *said)) is not None]
 
-    async def list(self) -> list[StoredPreset]:
-        """All presets, by slug. Raises RedisError if any cannot be read."""
+    async def list(self, leave_out: Callable[[str, Unreadable], None] | None = None) -> list[StoredPreset]:
+        """All presets, by slug. Of those that are nonsense `leave_out` is told, if given; else Unreadable is raised."""
         slugs = sorted(bytes(slug).decode() for slug in cast(set[bytes], await self._client.smembers(ALL)))
         found: list[StoredPreset] = []
         for start in range(0, len(slugs), READ_AT_ONCE):
@@ -173,7 +175,14 @@ class PresetStore:
             for slug, reply in zip(some, replies, strict=True):
                 if isinstance(reply, RedisError):
                     raise reply
-                if (one := _preset(slug, reply)) is not None:
+                try:
+                    one = _preset(slug, reply)
+                except Unreadable as error:
+                    if leave_out is None:
+                        raise
+                    leave_out(slug, error)
+                    continue
+                if one is not None:
                     found.append(one)
         return found
 
@@ -206,10 +215,24 @@ def _key(slug: str) -> str:
     return f"{PREFIX}preset:{{{slug}}}"
 
 
+@contextlib.contextmanager
+def _readable(slug: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError, msgspec.DecodeError) as error:
+        remedy = "HSET what is wrong, or DEL it and make it anew"
+        raise Unreadable(f"the preset {_key(slug)} cannot be read ({error}): {remedy}") from error
+
+
 def _preset(slug: str, reply: Any) -> StoredPreset | None:
-    """Read what _GET returns."""
+    """Read what _GET returns. Raises Unreadable."""
     if not reply:
         return None
+    with _readable(slug):
+        return _read(slug, reply)
+
+
+def _read(slug: str, reply: Any) -> StoredPreset | None:
     said: Sequence[bytes | None] = reply
     head = {name: (value or b"").decode() for name, value in zip(_HEAD, said, strict=False)}
     number = int(said[-1] or b"0")
@@ -221,7 +244,7 @@ def _preset(slug: str, reply: Any) -> StoredPreset | None:
         head["id"],
         head["name"],
         head["description"],
-        cast(Status, head["status"]),
+        _status(head["status"]),
         int(head["created"]),
         int(head["updated"]),
         int(head["status_updated"]) if head["status_updated"] else None,
@@ -235,4 +258,12 @@ def _version(number: int, config: bytes | None, prompt: bytes | None, said: byte
     if config is None or prompt is None or said is None:
         return None
     id, created, creator = said.decode().split(" ", 2)
-    return Version(number, id, int(created), creator, Config(config, msgspec.json.decode(prompt)))
+    told = Config(config, msgspec.json.decode(prompt, type=str | None))
+    _ = told.members()
+    return Version(number, id, int(created), creator, told)
+
+
+def _status(text: str) -> Status:
+    if text not in get_args(Status):
+        raise ValueError(f"there is no status {text[:40]!r}")
+    return cast(Status, text)

@@ -96,6 +96,6 @@ def read(path: Path) -> list[Charge]:
     for line in path.read_bytes().splitlines():
         try:
             found.append(_DECODER.decode(line))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
     return found

@@ -86,7 +86,10 @@ def pack(generation: Generation) -> bytes:
 
 def unpack(data: bytes) -> Generation:
     """Raises msgspec.DecodeError for what no `pack` has written."""
-    return _DECODER.decode(data)
+    try:
+        return _DECODER.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def generation_of(record: ExchangeRecord) -> Generation:
