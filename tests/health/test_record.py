@@ -1,3 +1,5 @@
+import math
+import random
 import struct
 
 import pytest
@@ -5,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.health import record, sums
-from fairlead.health.record import HEADER, Increment, Record, Why, pack, pack_increment, unpack
+from fairlead.health.board import HealthBoard
+from fairlead.health.outcome import OK
+from fairlead.health.record import HEADER, Increment, Record, Snapshot, Why, is_plausible, pack, pack_increment, unpack
 
 NUMBERS = st.floats(allow_nan=False)
 
@@ -22,6 +26,45 @@ class TestPacking:
     def test_there_and_back(self, header, vector):
         known = Record(*header, sums=vector)
         assert unpack(pack(known)) == known
+
+    @given(st.data())
+    def test_what_is_plausible_can_be_reckoned_with(self, data):
+        """Whatever stands in a record: either it is refused, or no estimate and no decision fails by it."""
+        odd = st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 1e308, 1e-320, 1e18, 3.0, 0.5])
+        usual = st.floats(0.0, 1e6)
+        spoilt = data.draw(st.sets(st.integers(0, len(HEADER) + sums.COUNT - 1), max_size=2))
+        numbers = [data.draw(odd if at in spoilt else usual) for at in range(len(HEADER) + sums.COUNT)]
+        known = Record(*numbers[: len(HEADER)], sums=numbers[len(HEADER) :])
+        known.state, known.why, known.last_why, known.cool_why = data.draw(
+            st.tuples(*[st.sampled_from([0.0, 1.0, 2.0]) | odd] * 3, st.sampled_from([0.0, 1.0]))
+        )
+        known.sums[sums.RX] = data.draw(st.floats(0.0, 10.0)) * known.sums[sums.R0]
+        if not is_plausible(known):
+            return
+        board, now = HealthBoard(rng=random.Random(0)), 1_000.0
+        attempt = board.of("p:m", now).begin(now, is_stream=False)
+        board.end(attempt, OK, now)
+        for flush in board.flushes(now + 1.0):
+            board.learn(flush, Snapshot(data.draw(st.floats(0.0, 1e9)), 1, {"p:m": known}, {}), now + 1.0)
+        for later in (now + 1.0, now + 2.0, now + 1e6):
+            health = board.of("p:m", later)
+            assert health.estimate.first_token_s >= 0.0
+            assert isinstance(health.is_out(later), bool)
+            health.why_not(later)
+            board.go_alone(later)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("state", 3.0), ("state", 0.5), ("why", 9.0), ("last_why", -1.0), ("cap_rate", -1.0), ("until", math.nan),
+            ("at", math.inf), ("level", 1e300),
+        ],
+    )  # fmt: skip
+    def test_what_is_not(self, name, value):
+        known = Record(1.0, 2.0)
+        assert is_plausible(known)
+        setattr(known, name, value)
+        assert not is_plausible(known)
 
     def test_the_header_names_every_member_in_order(self):
         assert (*HEADER, "sums") == tuple(Record.__dataclass_fields__)

@@ -6,6 +6,7 @@ clock is replaced.
 
 import asyncio
 import contextlib
+import math
 import random
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from fairlead.health.board import HealthBoard
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.merge import Group, Probe, merge, report_probe
 from fairlead.health.outcome import GONE, OK, Outcome, Verdict
-from fairlead.health.record import HEADER, Change, Flush, Increment, Snapshot, State, Why
+from fairlead.health.record import HEADER, Change, Flush, Increment, Record, Snapshot, State, Why, pack
 from fairlead.store import health as store_health
 from fairlead.store import server, subscription
 from fairlead.store.health import CHANGES, FORGET_S, RETRY_S, HealthStore, HealthSync, StoreAway, script
@@ -401,7 +402,16 @@ class TestStore:
         assert await store.end_probes([(MODEL, A, 1, Probe.OK)], 0.0) == [False]
         await client.aclose()
 
-    @pytest.mark.parametrize("kept", [{"e:a:x/y": "junk"}, {"w:worker": ""}])
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            {"e:a:x/y": "junk"},
+            {"w:worker": ""},
+            {"e:a:x/y": pack(Record(1.0, 2.0, state=7.0))},
+            {"e:a:x/y": pack(Record(1.0, 2.0, cool_why=99.0))},
+            {"e:a:x/y": pack(Record(1.0, 2.0, sums=[math.nan] * sums.COUNT))},
+        ],
+    )
     async def test_what_nobody_can_read_is_an_answer_too(self, store, kept):
         await store.client.hset("fl:1:{x/y}:health2", mapping=kept)
         broken, well = await store.merge([flush(0, group="x/y"), flush(0)])

@@ -104,6 +104,34 @@ def unpack(data: bytes) -> Record:
     return Record(*values[:HEADER_COUNT], sums=list(values[HEADER_COUNT:]))  # type: ignore[misc]  # as many as there are
 
 
+_MOST = 1e12
+"""Of any number in a record: a time in seconds, or a decayed sum. Far beyond what can be, and far below overflow."""
+_MOST_LOAD = 50.0
+"""Of ln(in flight + 1), on the average."""
+_SIGNED = frozenset((sums.RY, sums.RXY))
+"""Sums of logarithms of seconds; all others grow only."""
+
+
+def is_plausible(record: Record) -> bool:
+    """Whether a record can be reckoned with: one that was spoilt in the store must not reach a decision."""
+    numbers = (*(getattr(record, name) for name in HEADER), *record.sums)
+    if not all(-_MOST < number < _MOST for number in numbers):  # nor is NaN
+        return False
+    s = record.sums
+    return (
+        record.state in _STATES
+        and record.why in _REASONS
+        and record.last_why in _REASONS
+        and record.cap_rate >= 0.0
+        and all(value >= 0.0 for index, value in enumerate(s) if index not in _SIGNED)
+        and s[sums.RX] <= _MOST_LOAD * s[sums.R0] + 1.0
+    )
+
+
+_STATES = frozenset(float(state) for state in State)
+_REASONS = frozenset(float(why) for why in Why)
+
+
 @dataclass(slots=True)
 class Increment:
     """A worker's news of one endpoint, `sums` decayed to the instant of sending. Durations in seconds."""

@@ -8,6 +8,7 @@ All records of a group are in one hash, so that one script sees them together an
 
 import asyncio
 import contextlib
+import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -25,7 +26,7 @@ from fairlead.health.board import FLUSH_S, HealthBoard
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.endpoint import VERDICTS
 from fairlead.health.merge import Probe
-from fairlead.health.record import Change, Flush, Snapshot, State, Why, pack_increment, unpack
+from fairlead.health.record import Change, Flush, Record, Snapshot, State, Why, is_plausible, pack_increment, unpack
 from fairlead.store import PREFIX
 from fairlead.store.redis import Client, run_scripts, subscriber
 from fairlead.store.subscription import listen
@@ -118,13 +119,28 @@ def _snapshot(reply: object) -> Snapshot | StoreAway:
     try:
         now, workers, granted, known = cast("tuple[bytes, int, list[bytes], list[bytes]]", reply)
         return Snapshot(
-            float(now),
+            _finite(now),
             workers,
-            {name.decode(): unpack(data) for name, data in zip(known[::2], known[1::2], strict=True)},
+            {name.decode(): _record(data) for name, data in zip(known[::2], known[1::2], strict=True)},
             {name.decode(): int(epoch) for name, epoch in zip(granted[::2], granted[1::2], strict=True)},
         )
     except (TypeError, ValueError, struct.error) as error:
         return StoreAway(f"an answer that cannot be read: {error}")
+
+
+def _finite(text: bytes) -> float:
+    """Raises ValueError."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError("it is no number")
+    return number
+
+
+def _record(data: bytes) -> Record:
+    """Raises ValueError and struct.error for what no script of ours has written."""
+    found = unpack(data)
+    if not is_plausible(found) or not 0 <= found.cool_why < len(VERDICTS):
+        raise ValueError("a record holds numbers that cannot be")
+    return found
 
 
 class HealthSync:
