@@ -30,9 +30,7 @@ def _reset(text: str) -> str | None:
 _TEXT = _Form(str, str)
 _NUMBER = _Form(str, int)
 _SWITCH = _Form(lambda value: "1" if value else "0", lambda text: text == "1")
-_WORDS = _Form(
-    lambda words: orjson.dumps(words).decode(), lambda text: msgspec.json.decode(text, type=tuple[str, ...])
-)
+_WORDS = _Form(lambda words: orjson.dumps(words).decode(), lambda text: msgspec.json.decode(text, type=tuple[str, ...]))
 
 _FIELDS: Mapping[str, tuple[str, _Form]] = {
     "name": ("name", _TEXT),
