@@ -101,7 +101,9 @@ class Inference:
                 record.hold = hold = await self._till.enter(key)
                 reserve = functools.partial(self._till.reserve, hold)
                 caller = Caller(key, reserve, functools.partial(self._limits, hold), manner, routing)
+            asked_at = clock.monotonic()
             raw = await read_body(receive, fields, self._max_body_bytes)
+            record.body_wait_s = clock.monotonic() - asked_at
             request, preset, asked = _read(raw, self._presets, record)
             record.asked = record.model = request.model
             record.is_stream = request.is_stream
@@ -162,7 +164,7 @@ class Inference:
     async def _refuse(
         self, downstream: HttpDownstream, error: ApiError, record: ExchangeRecord, routing: Routing | None = None
     ) -> None:
-        record.end, record.error = "error", error.message
+        record.end, record.error, record.error_type = "error", error.message, error.error_type
         if downstream.is_started or (downstream.is_expired and downstream.is_slow):
             downstream.abort()  # nothing honest can be said any more, or nobody takes it in time
             return

@@ -25,7 +25,7 @@ from fairlead.relay.exchange import Caller
 from fairlead.relay.pump import caught_up
 from fairlead.store.response_cache import Entry, Hit, ResponseStore
 from fairlead.tasks import Tasks
-from fairlead.telemetry.record import ExchangeRecord
+from fairlead.telemetry.record import CALLER_SLOW, ExchangeRecord
 from fairlead.wire.cache_key import PresetCache, cache_key, cache_policy
 from fairlead.wire.replay import NotRepeatable, StreamTemplate, Template, events_of, told_again, whole_template
 from fairlead.wire.request import ChatRequest
@@ -73,6 +73,7 @@ class ResponseCache:
         if policy is None or _keeps_nothing(caller.key.preferences):
             await run(downstream, record)
             return
+        record.cache = "miss"
         name = await _name_of(path, request, caller.key)
         if policy.is_cleared:
             await self._store.clear(name)
@@ -158,7 +159,7 @@ async def _tell_again(hit: Hit, caller: Caller, downstream: Downstream, record: 
     """Answer with an entry, and fill in `record`."""
     entry = hit.entry
     record.model, record.provider, record.finish_reason = entry.model, entry.provider, entry.finish_reason
-    record.response_cache_source_id = entry.source_id
+    record.response_cache_source_id, record.cache = entry.source_id, "hit"
     record.usage, record.cost_usd_nanos = Usage(), 0
     body = told_again(entry.template, record.id, int(record.started_unix))
     deadline = clock.monotonic() + REPLAY_S
@@ -173,7 +174,7 @@ async def _tell_again(hit: Hit, caller: Caller, downstream: Downstream, record: 
             downstream.write(piece, is_last=is_last)
         record.end = "ok"
     except TimeoutError:
-        record.end, record.error = "cut", "the caller did not take the reply in time"
+        record.end, record.error = "cut", CALLER_SLOW
         downstream.abort()
     except asyncio.CancelledError:
         if not (downstream.is_expired and downstream.is_started):

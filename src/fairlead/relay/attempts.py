@@ -215,7 +215,7 @@ class Attempts:
         endpoint = dispatch.endpoint
         record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
         self._records.append(record)
-        started_at = clock.monotonic()
+        started_at = record.begun_at = clock.monotonic()
         attempt = candidate.health.begin(started_at, is_stream=self._request.is_stream)
         result: Won | Failed | None = None
         try:

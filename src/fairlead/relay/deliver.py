@@ -15,7 +15,7 @@ from fairlead.relay.pump import Source, caught_up, pump
 from fairlead.relay.resume import Followed, Resumes
 from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
 from fairlead.relay.tap import Tap
-from fairlead.telemetry.record import STREAM_ERROR, ExchangeRecord
+from fairlead.telemetry.record import CALLER_SLOW, STREAM_ERROR, ExchangeRecord
 from fairlead.upstream.dispatch import redacted
 from fairlead.wire.cost import CostSplicer, with_cost
 from fairlead.wire.encoding import decoded
@@ -118,7 +118,7 @@ class Delivery:
             record.end, record.error = "cut", str(error)
             self._end_broken(fault)
         except TimeoutError:  # nobody's fault but the caller's, who could not read an error either
-            record.end, record.error = "cut", "the caller did not take the reply in time"
+            record.end, record.error = "cut", CALLER_SLOW
             downstream.abort()
         except asyncio.CancelledError:
             if not (downstream.is_expired and self._is_promised):

@@ -9,6 +9,8 @@ from fairlead.catalog.pricing import Usage
 
 STREAM_ERROR = "the provider ended the stream with an error"
 """Of a record's error, with what the provider said behind it."""
+CALLER_SLOW = "the caller did not take the reply in time"
+"""The error of a reply that ended for that."""
 
 
 class HasSize(Protocol):
@@ -45,6 +47,8 @@ class AttemptRecord:
     status: int
     duration_s: float
     message: str = ""
+    begun_at: float = field(default=0.0, compare=False)
+    """Monotonic seconds."""
 
 
 @dataclass(slots=True)
@@ -74,11 +78,15 @@ class ExchangeRecord:
     end: str = ""
     """`ok`, `error`, `gone`, `cut` (mid-stream, told in band), `drained`."""
     error: str = ""
+    error_type: str = ""
+    """Of the refusal that the caller got."""
     attempts: list[AttemptRecord] = field(default_factory=list)
     considered: Sequence[Considered] = ()
     """Whom the choice was made from, in the order of being asked; empty where there was none."""
     first_content_at: float = 0.0
     """Monotonic seconds; 0 when there was none."""
+    body_wait_s: float = 0.0
+    """How long the caller took to send the body."""
     ended_at: float = 0.0
     usage: Usage | None = None
     cost_usd_nanos: int | None = None
@@ -91,6 +99,8 @@ class ExchangeRecord:
     """What the provider calls the reply."""
     response_cache_source_id: str = ""
     """Of the generation whose reply was told again; empty for one of its own."""
+    cache: Literal["", "hit", "miss"] = ""
+    """What the response cache had, if it was asked."""
     request_bytes: int = 0
     """Of the body's text."""
     reply_bytes: int = 0
