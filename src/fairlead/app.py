@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
@@ -25,6 +26,8 @@ from fairlead.admin.api import admin_routes
 from fairlead.admin.consent import consent_routes
 from fairlead.admin.credits import credit_routes, top_up_routes
 from fairlead.admin.door import Door
+from fairlead.admin.endpoint_samples import endpoint_samples
+from fairlead.admin.event_counts import count_change
 from fairlead.admin.events import Feed, why_text
 from fairlead.admin.explain import explain_routes
 from fairlead.admin.fleet import Fleet
@@ -41,6 +44,7 @@ from fairlead.edge.asgi import BASES, App
 from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
 from fairlead.edge.figures import LiveFigures
+from fairlead.edge.gauges import Gauges
 from fairlead.edge.generations import generation_routes
 from fairlead.edge.inference import Inference
 from fairlead.edge.key import key_routes
@@ -84,9 +88,13 @@ from fairlead.store.unsettled import Unsettled
 from fairlead.supervisor.files import room_for
 from fairlead.supervisor.worker import WorkerStart
 from fairlead.tasks import Tasks
+from fairlead.telemetry.exposition import Sample
 from fairlead.telemetry.generation import Generation, generation_of
+from fairlead.telemetry.heard import Heard
 from fairlead.telemetry.log import Logger, RequestLog, make_logger
+from fairlead.telemetry.meter import Meter
 from fairlead.telemetry.record import ExchangeRecord
+from fairlead.telemetry.slots import Slots
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
 from fairlead.upstream.dispatch import ProxyRule, dispatches
@@ -104,7 +112,13 @@ class Worker:
     """One worker's parts. `app` is its ASGI callable; everything else starts and stops with its lifespan."""
 
     def __init__(
-        self, settings: Settings, redis_url: str, demo: Mapping[str, str], log: Logger, requests: RequestLog
+        self,
+        settings: Settings,
+        redis_url: str,
+        demo: Mapping[str, str],
+        log: Logger,
+        requests: RequestLog,
+        metrics: Path | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
@@ -188,7 +202,15 @@ class Worker:
         )
         self.drain = Drain()
         self._admission = Admission(self._room(), settings.max_buffered_bytes)
+        self._measures(metrics)
         self.app = self._app()
+
+    def _measures(self, directory: Path | None) -> None:
+        self._slots = Slots.opened(directory, self._log.warning)
+        self._heard = Heard(directory, clock.monotonic)
+        self._meter = Meter(self._slots, lambda model: model in self._relay.routes.catalog.models)
+        parts = self.drain, self._admission, self._client, self._relay.budget, self._board, self._keys, self._till
+        self._gauges = Gauges(self._meter, *parts, self._requests)
 
     def _app(self) -> App:
         brake = Brake(self._settings.trusted_proxies)
@@ -211,7 +233,7 @@ class Worker:
         management, codes = ManagementDoor(door, self._keys), CodeStore(self._redis)
         routes = [
             *status_routes(self.drain, self._details),
-            *metrics_routes(self._ledger.alerts),
+            *metrics_routes(self._ledger.alerts, self._endpoint_samples, self._count, self._slots.read),
             *admin_routes(door, self._fleet, self._feed, self.drain),
             *explain_routes(
                 door,
@@ -306,6 +328,7 @@ class Worker:
             await self._health.flush()
             await self._percentile_sync.flush()
             await self._pin_sync.flush()
+            self._slots.close()
             self._client.close()
             await self._redis.aclose()
             await self._cache_redis.aclose()
@@ -320,7 +343,10 @@ class Worker:
 
     async def _flush_for_ever(self) -> None:
         while True:
+            wanted = clock.monotonic() + FLUSH_S
             await asyncio.sleep(FLUSH_S)
+            now = clock.monotonic()
+            self._gauges.measure(now, now - wanted)
             self._flush()
 
     def _keep(self, record: ExchangeRecord) -> None:
@@ -348,6 +374,7 @@ class Worker:
         finally:
             for record in finished:
                 self._give_back(record)
+                self._meter.keep(record)
 
     def _give_back(self, record: ExchangeRecord) -> None:
         """Let go of what a request has held; it has taken so much of it."""
@@ -379,6 +406,15 @@ class Worker:
         """Settle and write what has ended since the last time."""
         self.settle()
         self._requests.flush()
+        self._meter.digest()
+
+    def _count(self) -> None:
+        """Bring this worker's figures up to date."""
+        self._flush()
+        self._gauges.measure(clock.monotonic())
+
+    async def _endpoint_samples(self) -> list[Sample]:
+        return endpoint_samples(await self._fleet.look())
 
     def _details(self) -> dict[str, object]:
         catalog = self._relay.routes.catalog
@@ -410,6 +446,7 @@ class Worker:
             why=why_text(change),
         )
         self._feed.tell(change)
+        count_change(self._meter, self._heard, change)
 
     def _report(self, what: str, error: BaseException) -> None:
         self._log.error(f"{what} failed", exc_info=error)
@@ -419,7 +456,7 @@ def run_worker(start: WorkerStart[Settings]) -> None:
     """Serve until told to end: what a worker process runs."""
     settings = start.settings
     log, requests = loggers(settings)
-    worker = Worker(settings, start.redis_url, start.demo, log, requests)
+    worker = Worker(settings, start.redis_url, start.demo, log, requests, start.metrics)
     guard = Limits(
         settings.max_header_bytes, settings.max_headers, settings.receive_timeout_s, settings.timeouts.total_s
     )

@@ -49,3 +49,9 @@ def test_a_clock_that_steps_back_takes_nothing_away():
     budget.earn(100.0, 1)
     budget.earn(50.0, 1)
     assert budget.tokens >= 5.0
+
+
+def test_what_is_left_comes_back_with_time_though_nobody_asks():
+    budget = RetryBudget(tokens=0.0, at=1000.0)
+    assert [budget.left(1000.0 + seconds, 4) for seconds in (0.0, 2.0, 60.0)] == [0.0, 5.0, 20.0]
+    assert budget.tokens == 0.0

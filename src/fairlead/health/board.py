@@ -219,7 +219,7 @@ class HealthBoard:
     def flushes(self, now: float) -> list[Flush]:
         """Return what to tell the store now, at most one flush a group. What no `learn` follows is sent again."""
         busy = sum(any(h.is_active for h in group.endpoints.values()) for group in self._groups.values())
-        pause_s = min(max(self._fleet_size() * busy / CALLS_PER_S, FLUSH_S), IDLE_S)
+        pause_s = min(max(self.fleet * busy / CALLS_PER_S, FLUSH_S), IDLE_S)
         found = []
         for group in self._groups.values():
             is_active = group.batch is not None or any(h.is_active for h in group.endpoints.values())
@@ -231,7 +231,9 @@ class HealthBoard:
                 found.append(self._flush(group, now))
         return found
 
-    def _fleet_size(self) -> int:
+    @property
+    def fleet(self) -> int:
+        """Workers that serve what this one does."""
         return max((group.fleet for group in self._groups.values()), default=1)
 
     def asked(self, name: str, now: float) -> GroupHealth:

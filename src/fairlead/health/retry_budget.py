@@ -21,9 +21,13 @@ class RetryBudget:
 
     def earn(self, now: float, fleet: int) -> None:
         """Count one request at `now`; `fleet` workers share what comes with time."""
-        passed_s = max(0.0, now - self.at) if self.at else 0.0
+        self.tokens = min(self.burst, self.left(now, fleet) + self.per_request)
         self.at = now
-        self.tokens = min(self.burst, self.tokens + self.per_request + passed_s * self.per_second / max(fleet, 1))
+
+    def left(self, now: float, fleet: int) -> float:
+        """Return what there is at `now`."""
+        passed_s = max(0.0, now - self.at) if self.at else 0.0
+        return min(self.burst, self.tokens + passed_s * self.per_second / max(fleet, 1))
 
     @property
     def is_half_full(self) -> bool:

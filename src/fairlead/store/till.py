@@ -106,6 +106,16 @@ class Till:
 
     # -- requests ------------------------------------------------------------------------------------------------
 
+    @property
+    def waiting(self) -> int:
+        """Draws that the store is still to answer."""
+        return len(self._waiting)
+
+    @property
+    def unsettled(self) -> int:
+        """Charges that the store has not confirmed."""
+        return len(self._backlog)
+
     def is_unlimited(self, key: ApiKey) -> bool:
         """Whether nothing limits a request with this key: then there is nothing to hold."""
         return self._book.is_unlimited(key)

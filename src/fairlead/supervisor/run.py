@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -168,14 +170,27 @@ class Supervisor(Generic[P]):
             demo.start()
             self._watched.append(_Watched(demo, monotonic()))
             self._demo_urls = demo.base_urls
+        self._metrics = self._figures_dir(closing)
         self._pool: Pool[P] = Pool(settings.workers, self._start_worker, settings, self._log)
         closing.callback(self._pool.close)
         self._pool.poll(monotonic())
 
+    def _figures_dir(self, closing: contextlib.ExitStack) -> Path | None:
+        """Make a place for what workers count: of this process tree alone, gone with it."""
+        try:
+            found = Path(tempfile.mkdtemp(prefix="fairlead-metrics-"))
+        except OSError as error:
+            self._log.warning(
+                f"no directory for temporary files ({error}): /metrics of a worker tells of that one only"
+            )
+            return None
+        closing.callback(shutil.rmtree, found, ignore_errors=True)
+        return found
+
     def _start_worker(self, slot: int, settings: P, now: float) -> Worker:
         def start(control: Control) -> WorkerStart[P]:
             sockets = self._listeners.slots[slot]
-            return WorkerStart(slot, settings, sockets, control, self._redis_url, self._demo_urls)
+            return WorkerStart(slot, settings, sockets, control, self._redis_url, self._demo_urls, self._metrics)
 
         return Worker(self._worker_main, start, now, is_watched=self._watchdog_s is not None)
 

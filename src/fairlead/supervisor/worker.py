@@ -91,6 +91,8 @@ class WorkerStart(Generic[S]):
     """Of the store in use, the operator's or the embedded one."""
     demo: Mapping[str, str]
     """Base URL of each simulated provider, by name."""
+    metrics: Path | None = None
+    """Where all workers put what they count, for each of them to read; None: it counts for itself."""
 
 
 WorkerMain = Callable[[WorkerStart[S]], None]
