@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -15,6 +13,7 @@ from fairlead.clock import monotonic
 from fairlead.store.embedded import EmbeddedStore
 from fairlead.supervisor import notify
 from fairlead.supervisor.demo import Demo
+from fairlead.supervisor.figures import FiguresDir
 from fairlead.supervisor.files import raise_open_files
 from fairlead.supervisor.listeners import listen
 from fairlead.supervisor.pool import Log, Pool
@@ -178,14 +177,14 @@ class Supervisor(Generic[P]):
     def _figures_dir(self, closing: contextlib.ExitStack) -> Path | None:
         """Make a place for what workers count: of this process tree alone, gone with it."""
         try:
-            found = Path(tempfile.mkdtemp(prefix="fairlead-metrics-"))
+            figures = FiguresDir()
         except OSError as error:
             self._log.warning(
                 f"no directory for temporary files ({error}): /metrics of a worker tells of that one only"
             )
             return None
-        closing.callback(shutil.rmtree, found, ignore_errors=True)
-        return found
+        closing.callback(figures.close)
+        return figures.path
 
     def _start_worker(self, slot: int, settings: P, now: float) -> Worker:
         def start(control: Control) -> WorkerStart[P]:
