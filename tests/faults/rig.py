@@ -82,6 +82,11 @@ class Rig:
     def disable(self, key_hash):
         until(lambda: self._manage("PATCH", f"/api/v1/keys/{key_hash}", {"disabled": True}))
 
+    def is_stored(self, key_hash):
+        with self.each_worker() as callers:
+            caller, _ = callers.values()
+            return caller.get(f"/api/v1/keys/{key_hash}", key=self.gateway.admin_key).status == 200
+
     def _manage(self, method, path, members):
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):

@@ -22,7 +22,7 @@ from .rig import KEY, WORKERS, Allowance, Rig, environment, judge, judge_money, 
 def long_replies(providers):
     """So that some are under way whenever something happens."""
     lab, _ = providers
-    lab.does(text="word " * 30, first_byte_delay_s=0.01, token_delay_s=0.004)
+    lab.does(text="word " * 15, first_byte_delay_s=0.01, token_delay_s=0.005)
     yield
     lab.does(**QUICK)
 

@@ -54,7 +54,9 @@ def test_no_request_notices(rig, server, fault, record_property):
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.loses], ids=lambda fault: fault.name)
 def test_a_store_that_has_lost_everything(rig, server, fault, record_property):
-    """What it had told is gone, and what is told from then on is there, once."""
+    """What it knew is gone, and what it is told from then on is there, once."""
+    _, key_hash = rig.new_key("before")
+    assert rig.is_stored(key_hash)
     with rig.load(KEY) as load:
         fault.harm(server)
         harmed = len(load.told)
@@ -63,6 +65,7 @@ def test_a_store_that_has_lost_everything(rig, server, fault, record_property):
             rig.wait_until_healed()
         load.go_on()
     judge(rig, load, load.told[harmed:], record_property)
+    assert not rig.is_stored(key_hash)
 
 
 def test_a_replica_takes_over(sentinelled, new_gateway, record_property):
