@@ -1,8 +1,12 @@
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.wire.sse import HELD_BYTES, HELD_FRAMES, first_error, is_only_frame, last_error
+from harness.jsontext import damaged
 
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}\n\n'
 AZURE = b'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n'
@@ -27,6 +31,8 @@ def chunk(**delta):
         b": ping\n\n" + ROLE + b": ping\n\n",
         ROLE.replace(b"\n", b"\r\n"),
         ROLE + b"da",
+        b"d",
+        b"\r\neven",
         ROLE[:40],
         chunk(role="assistant", content=None, tool_calls=[], reasoning="", refusal=None),
         b"event: ping\ndata: {}\n\n",
@@ -113,3 +119,47 @@ def test_an_error_after_content(error, after):
 )
 def test_no_error_after_it(data):
     assert last_error(data) is None
+
+
+FRAMES = [
+    ROLE,
+    AZURE,
+    b": ping\n\n",
+    b"event: ping\ndata: {}\n\n",
+    b"\n\n",
+    b":\r\n\r\n",
+    b"data: [DONE]\n\n",
+    b"da",
+    b"x",
+]
+CONTENT = [
+    chunk(content="Hi"),
+    chunk(tool_calls=[{"id": "a"}]),
+    b'data: {"error":{"message":"no"}}\n\n',
+    b"{",
+    b"data: {\n\n",
+]
+streams = st.lists(
+    st.sampled_from(FRAMES + CONTENT) | damaged().map(b"data: %b\n\n".__mod__) | st.binary(max_size=8), max_size=6
+)
+
+
+@given(streams.map(b"".join))
+def test_what_has_content_goes_on_having_it(stream):
+    """A stream may be cut anywhere: what was taken for content once is not a frame with more of it behind it."""
+    seen = [is_only_frame(stream[:end]) for end in range(len(stream) + 1)]
+    assert seen == sorted(seen, reverse=True)
+
+
+@given(streams.map(b"".join), st.sampled_from([b"data: ", b"data:", b"event: error\ndata: "]), damaged())
+def test_an_error_is_found_at_either_end(stream, opening, said):
+    event = b'%b{"error":%b}\n\n' % (opening, said.replace(b"\n", b" ").replace(b"\r", b" "))
+    frames = stream if is_only_frame(stream) and stream.endswith(b"\n\n") else b""
+    for found in (first_error(frames + event), last_error(stream + b"\n\n" + event)):
+        assert found is None or found in stream + event
+    try:
+        is_told = msgspec.json.decode(said) is not None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if is_told:
+        assert last_error(stream + b"\n\n" + event) == event.partition(b"data:")[2].strip()

@@ -42,7 +42,7 @@ def is_only_frame(data: bytes) -> bool:
     """
     if data[:1] in (b":", b"\r", b"\n", b"") and _COMMENTS.fullmatch(data) is not None:
         return True
-    if len(data) > HELD_BYTES or not data.lstrip(b"\r\n").startswith(_FIELDS):
+    if len(data) > HELD_BYTES or not _may_go_on(data):
         return False
     start = 0
     for number, border in enumerate(_BORDER.finditer(data)):
@@ -96,7 +96,9 @@ def _decoded(told: bytes) -> _Chunk | None:
 
 
 def _is_empty(event: bytes) -> bool:
-    """Whether an event has no content."""
+    """Whether an event has no content. One with a line that is none of a stream's is no event."""
+    if not all(line.startswith(_FIELDS) for line in _LINE.split(event) if line):
+        return False
     told = _data(event)
     if not told:
         return True
@@ -111,5 +113,6 @@ def _is_empty(event: bytes) -> bool:
 
 
 def _may_go_on(rest: bytes) -> bool:
-    """Whether a part of an event may still turn out to be empty."""
+    """Whether a part of an event, with empty lines before it, may still turn out to be empty."""
+    rest = rest.lstrip(b"\r\n")
     return not rest or any(rest.startswith(field[: len(rest)]) for field in _FIELDS)
