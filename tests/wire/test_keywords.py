@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.wire.keywords import Keywords, Text
 
@@ -23,6 +25,8 @@ def found(text, *words, is_ascii=False):
         ("Étape par étape", "étape par étape"),
         ("𝔸 is algebraic", "𝔸"),
         ("I write c++.", "c++"),
+        ('He said "prove it"', '"prove it"'),
+        ("Sie sagte «größe» und \\größe", "\\größe"),
         ("for a\nstep by step proof", "Step by step"),
         ("أثبت أن العدد", "أثبت"),
     ],
@@ -49,3 +53,17 @@ def test_words_are_told_once_and_no_more_than_wanted():
 
 def test_what_is_no_text_is_no_keyword():
     assert Keywords(("", "\udc80", "a")).words == ("a",)
+
+
+letters = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=6)
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=30), letters, st.text(st.characters(codec="utf-8"), max_size=10))
+def test_utf8_and_escapes_say_the_same(before, word, after):
+    text = f"{before} {word} {after}"
+    assert found(text, word, is_ascii=True) == found(text, word, is_ascii=False)
+
+
+@given(st.binary(max_size=60), letters)
+def test_whatever_the_bytes_are_nothing_is_raised(raw, word):
+    assert Keywords([word]).found(Text(raw)) in ((), (word,))

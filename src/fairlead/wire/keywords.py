@@ -44,11 +44,11 @@ class Keywords:
     def __init__(self, words: Iterable[str]) -> None:
         # What is no text (a lone surrogate) cannot be found in one.
         self.words = tuple(dict.fromkeys(word for word in words if word.encode(errors="ignore").decode() == word != ""))
-        plain = {word: word.lower().encode() for word in self.words if word.isascii()}
+        plain = {word: _as_json(word.lower()) for word in self.words if word.isascii()}
         self._tokens = {form: word for word, form in plain.items() if _WORD.issuperset(form)}
         self._phrases = [(word, form) for word, form in plain.items() if form not in self._tokens]
         forms = [(word, form) for word in self.words if not word.isascii() for form in _forms(word)]
-        self._utf8 = [(word, form.encode().lower()) for word, form in forms]
+        self._utf8 = [(word, _as_json(form).lower()) for word, form in forms]
         self._escaped = [(word, json.dumps(form)[1:-1].encode().lower()) for word, form in forms]
 
     def found(self, text: Text, most: int = _NEVER) -> tuple[str, ...]:
@@ -66,6 +66,11 @@ class Keywords:
                 if form in text.raw and _is_whole(text.raw, form):
                     found[word] = None
         return tuple(found)[:most]
+
+
+def _as_json(text: str) -> bytes:
+    """As it stands within a string, with what JSON escapes in any case: quotes, backslashes and line ends."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
 
 
 def _forms(word: str) -> Iterable[str]:
