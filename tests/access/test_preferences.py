@@ -1,9 +1,13 @@
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fairlead.access.preferences import MOST_BYTES, pack_preferences
+from fairlead.access.preferences import MOST_BYTES, Preferences, pack_preferences, read_preferences
+from harness.jsontext import damaged
 
 
 @pytest.mark.parametrize(
@@ -56,3 +60,18 @@ def test_what_is_wrong_is_named(value, what):
     with pytest.raises(ValueError) as caught:
         pack_preferences(value)
     assert what in str(caught.value)
+
+
+MEMBERS = st.sampled_from(sorted(Preferences.__struct_fields__))
+NUMBERS = [b"1e308", b"1e400", b"-1", b"0", b'"999999999.999999999999"', b'"1e5"', b'{"prompt":1e308}', b'{"p50":0.1}']
+
+
+@given(st.dictionaries(MEMBERS.map(str.encode), damaged() | st.sampled_from(NUMBERS), max_size=3) | damaged())
+def test_whatever_is_sent_is_read_or_refused(given):
+    text = given if isinstance(given, bytes) else b"{%b}" % b",".join(b'"%b":%b' % member for member in given.items())
+    try:
+        found = read_preferences(text)
+    except ValueError as error:
+        assert str(error)  # noqa: PT017 - either is right
+        return
+    assert read_preferences(pack_preferences(msgspec.to_builtins(found)).encode()) == found

@@ -2,10 +2,12 @@ import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.access import ticket
 from fairlead.access.keys import key_hash
-from fairlead.admin.consent import COOKIE, MAX_FORM_BYTES
+from fairlead.admin.consent import COOKIE, MAX_FORM_BYTES, _once_each
 from fairlead.errors import ApiError
 
 from .apps import ADMIN_KEY, CALLBACK, CHALLENGE, VERIFIER, apps
@@ -325,3 +327,16 @@ class TestForeignForms:
     async def test_other_methods_are_refused(self, it):
         answer = await it.ask("PUT", "/auth")
         assert answer.status == 405
+
+
+@given(
+    st.binary(max_size=60)
+    | st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4).map(urlencode).map(str.encode)
+)
+async def test_whatever_a_form_holds_it_is_read_or_refused(encoded):
+    try:
+        fields = _once_each(encoded)
+    except ApiError as refusal:
+        assert refusal.status == 400  # noqa: PT017 - either is right
+        return
+    assert _once_each(urlencode(fields).encode()) == fields

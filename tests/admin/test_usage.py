@@ -1,6 +1,8 @@
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.admin.door import Door
 from fairlead.admin.management import ManagementDoor
@@ -129,3 +131,13 @@ async def test_which_days_there_are_to_ask_for():
     assert wanted_days("2026-11-20", NOON) == {"20261120"}
     with pytest.raises(ApiError):
         wanted_days("2026-11-21", NOON)
+
+
+@given(st.text(max_size=12) | st.dates().map(str) | st.datetimes().map(str))
+def test_whatever_day_is_asked_for_is_one_of_the_last_or_refused(date):
+    try:
+        [day] = wanted_days(date, NOON)
+    except ApiError as refusal:
+        assert (refusal.status, refusal.param) == (400, "date")  # noqa: PT017 - either is right
+        return
+    assert day in wanted_days(None, NOON)

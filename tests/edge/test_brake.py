@@ -1,6 +1,8 @@
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.edge.brake import BURST, INTERVAL_S, MAX_ADDRESSES, Brake, client_address
 from fairlead.errors import ApiError
@@ -71,3 +73,26 @@ class TestBrake:
 ])  # fmt: skip
 def test_whose_request_it_is(peer, forwarded, address):
     assert client_address(peer, forwarded, TRUSTED) == address
+
+
+addresses = st.one_of(
+    st.ip_addresses().map(str), st.text("0123456789abcdef:.,[]%/ x", max_size=40), st.text(max_size=10)
+)
+
+
+@given(addresses, st.lists(addresses, max_size=5))
+def test_whatever_is_forwarded_it_is_somebody(peer, hops):
+    """And never who nobody trusted has named."""
+    forwarded = ", ".join(hops).encode()
+    found = client_address(peer, forwarded, TRUSTED)
+    assert found == client_address(peer, b"junk, " + forwarded, TRUSTED) or not forwarded.strip(b", ")
+    assert client_address("203.0.113.9", forwarded, TRUSTED) == "203.0.113.9"
+    assert client_address("127.0.0.1", forwarded + b", 203.0.113.8", TRUSTED) == "203.0.113.8"
+    assert len(found) <= max(len(peer), 45)
+
+
+@given(st.ip_addresses(v=6), st.ip_addresses(v=6))
+def test_a_network_is_one_caller(one, other):
+    same = int(one) >> 64 == int(other) >> 64 and one.ipv4_mapped is None and other.ipv4_mapped is None
+    if same or one == other:
+        assert client_address(str(one), b"", ()) == client_address(str(other), b"", ())

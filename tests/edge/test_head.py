@@ -1,9 +1,12 @@
 """The rules of request heads and of their framing: as functions, and over real sockets."""
 
+import urllib.parse
 from pathlib import Path
 
 import httptools
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.edge import head
 from fairlead.edge.limits import Limits
@@ -228,3 +231,26 @@ class TestTarget:
             ("/root/", b"/root/", b"q"),
             ("/root*", b"/root*", b""),
         ]
+
+
+@given(st.text("/%?#abcXYZ019.\\é\n;:@", max_size=40) | st.text(max_size=20))
+def test_whatever_the_target_is_it_is_taken_apart_or_refused(text):
+    target = text.encode("ascii", "ignore")
+    try:
+        target = target if target.startswith(b"/") else head.origin_form(target, b"GET", b"a")
+        path, raw_path, query = head.split_target(target)
+    except ApiError as refusal:
+        assert refusal.status == 400  # noqa: PT017 - either is right
+        return
+    assert target == raw_path + (b"?" + query if b"?" in target else b"")
+    assert path == urllib.parse.unquote(raw_path.decode())
+    path.encode()
+
+
+@given(st.binary(max_size=30))
+def test_whatever_the_host_is_it_holds_nothing_else(value):
+    try:
+        head.check_host(value, None)
+    except ApiError:
+        return
+    assert not set(value) & set(b"/?#@ \\\t\r\n\0")

@@ -1,6 +1,8 @@
 """Each parameter of GET /models that leaves models out."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from fairlead.edge.model_filters import CATEGORIES, PARAMETERS, checks_of
@@ -164,3 +166,18 @@ def test_what_cannot_be_meant_is_refused_with_what_may_be(name, value, remedy):
 
 def test_names_that_nobody_knows_are_let_pass():
     assert len(asked(use_mind_reading="true")) == 3
+
+
+NAMES = [
+    "output_modalities", "input_modalities", "supported_parameters", "q", "arch", "model_authors", "providers", "zdr",
+    "context", "category", "region", "distillable", "min_price", "max_price", "min_age_days", "max_age_days", "x",
+]  # fmt: skip
+VALUES = ["text", "all", "image,audio", "1", "-1", "0.5", "1e9", "true", "eu", "tools", "programming", "acme"]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12) | st.sampled_from(VALUES), max_size=4))
+def test_whatever_is_asked_for_is_read_or_refused(given):
+    try:
+        assert set(asked(**given)) <= set(asked(output_modalities="all"))
+    except ApiError as refusal:
+        assert (refusal.status, refusal.param in given) == (400, True)  # noqa: PT017 - either is right

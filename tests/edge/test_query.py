@@ -1,6 +1,10 @@
+import re
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from fairlead.edge.query import Query
@@ -82,3 +86,26 @@ def test_numbers_within_limits():
 
 def test_a_long_value_is_not_repeated_whole():
     assert len(refusal(lambda: query({"a": "x" * 10_000}).whole("a"))) < 200
+
+
+ANY = st.text(max_size=20) | st.text("0123456789eE+-._ ", max_size=24) | st.sampled_from(["text", "image,text", "TRUE"])
+
+
+@given(ANY)
+def test_whatever_is_sent_is_read_or_refused_in_words(value):
+    asked = query(urlencode({"a": value}))
+    readers = {
+        asked.text: str,
+        lambda name: asked.words(name, KNOWN): tuple,
+        asked.words: tuple,
+        lambda name: asked.choice(name, KNOWN): str,
+        asked.flag: bool | None,
+        lambda name: asked.whole(name, 1, 100): int | None,
+        asked.number: Decimal | None,
+        lambda name: asked.number(name, least=None): Decimal | None,
+    }
+    for read, kind in readers.items():
+        try:
+            assert isinstance(read("a"), kind)
+        except ApiError as refused:
+            assert re.match("'a' is \".{0,180}$", refused.message, re.DOTALL)  # noqa: PT017 - either is right

@@ -1,6 +1,8 @@
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.catalog.model import Catalog, Model
 from fairlead.plan.variants import Named, added, find_named, latest
@@ -70,3 +72,32 @@ def test_the_newest_of_a_family(catalog, alias, newest):
 def test_what_variants_add():
     assert added(["nitro", "thinking"]) == {"reasoning_effort": b'"medium"'}
     assert added(["online"]) == {"web_search_options": b"{}"}
+
+
+WORDS = [
+    "anthropic/",
+    "claude-sonnet-4.5",
+    "~",
+    "-latest",
+    ":free",
+    ":nitro",
+    ":online",
+    ":",
+    "/",
+    "openrouter/",
+    "@",
+    "acme/large",
+    "-",
+    "",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=8).map("".join) | st.text(max_size=20))
+def test_whatever_a_model_is_called_it_is_served_or_not(name):
+    models = {model_id: Model(model_id, model_id, created=created) for model_id, created in CREATED.items()}
+    endpoints = {model_id: (endpoint("p", model=model_id),) for model_id in models}
+    catalog = Catalog(MappingProxyType(models), MappingProxyType(endpoints), MappingProxyType({}))
+    found = find_named(catalog, name)
+    if found is not None:
+        assert found.model_id in CREATED
+        assert all(f":{variant}" in name for variant in found.variants)

@@ -1,8 +1,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fairlead.plan.wish import ANYTHING, is_named, tag, wish_of, with_needs, with_variants
+from fairlead.plan.wish import ANYTHING, DECIDED, is_named, tag, wish_of, with_needs, with_variants
+from harness.jsontext import damaged
 
 from .endpoints import endpoint
 
@@ -124,3 +127,30 @@ def test_a_slug_means_all_of_a_provider_and_with_a_suffix_one_endpoint():
     assert is_named(one, "acme/fp8")
     assert not is_named(other, "acme/fp8")
     assert not is_named(one, "acme/fp4")
+
+
+MEMBERS = {
+    b"order": [b'["a"]', b'["A/fp8","b"]'], b"only": [b'["a"]', b"[]"], b"ignore": [b'["b"]'],
+    b"sort": [b'"price"', b'{"by":"latency"}'],
+    b"max_price": [b'{"prompt":1e308}', b'{"prompt":"999999999.999999999999","image":1}', b"{}"],
+    b"preferred_min_throughput": [b"1e308", b'{"p50":1,"p99":1e308}', b"0"], b"zdr": [b"true"],
+    b"options": [b'{"a":{"b":1}}', b'{"A":{"model":"x","b":[1e400]}}', b'{"a":{"b":"\\ud83d\\ude00"}}'],
+}  # fmt: skip
+
+
+@given(st.data())
+def test_whatever_is_wanted_is_compiled_or_refused(data):
+    def said():
+        names = data.draw(st.lists(st.sampled_from(sorted(MEMBERS)), unique=True, max_size=4))
+        values = [data.draw(st.sampled_from(MEMBERS[name]) | damaged()) for name in names]
+        return b"{%b}" % b",".join(b'"%b":%b' % member for member in zip(names, values, strict=True))
+
+    default, own = said(), said()
+    try:
+        key_text = default.decode()
+        found = wish_of(key_text, own, ["tools"])
+    except ValueError:
+        return
+    assert found == wish_of(key_text, own, ["tools"])
+    assert all(limit is None or limit >= 0 for limit in (found.max_prompt, found.max_completion, found.max_request))
+    assert not any(DECIDED & members.keys() for members in found.options.values())

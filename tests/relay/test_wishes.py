@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.access.keys import ApiKey
 from fairlead.catalog.dialects import DIALECTS
@@ -15,6 +17,7 @@ from fairlead.relay.wishes import request_wish
 from fairlead.wire.request import ChatRequest
 from harness.gateway import MODEL, PRICE, gateway
 from harness.http import ask, chat_body
+from harness.jsontext import damaged
 
 pytestmark = pytest.mark.anyio
 
@@ -325,3 +328,17 @@ class TestAuto:
         async with gateway(Script(), Script(), models=self.MODELS) as served:
             answer = await ask(served, chat_body(model="auto", provider={"only": ["sim1"]}))
             assert answer.headers["x-fairlead-provider"] == "sim1"
+
+
+@given(
+    st.dictionaries(st.sampled_from([b"provider", b"plugins", b"tools", b"x"]), damaged(), max_size=3),
+    st.sampled_from([b"[]", b'[{"content":[{"type":"image_url","image_url":1}]}]', b'[{"type":"input_audio"}]']),
+)
+async def test_whatever_a_request_says_is_a_wish_or_refused(members, messages):
+    body = b'{"model":"m","messages":%b%b}' % (messages, b"".join(b',"%b":%b' % member for member in members.items()))
+    try:
+        wish = request_wish(ChatRequest.parse(body), ApiKey("h", "n", "l"))
+    except ApiError as refusal:
+        assert refusal.status == 400  # noqa: PT017 - either is right
+        return
+    assert wish.inputs <= {"image", "audio"}

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.store import response_cache
 from fairlead.store.response_cache import (
@@ -24,6 +26,7 @@ from fairlead.store.response_cache import (
     unpack,
 )
 from fairlead.tasks import Tasks
+from harness.jsontext import damaged
 from harness.valkey import Valkey
 
 pytestmark = pytest.mark.anyio
@@ -392,3 +395,9 @@ class TestWithoutRedis:
             assert (await store.get(OTHER)).entry == ENTRY
         finally:
             await client.config_set("maxmemory", "0")
+
+
+@given(damaged(st.just(pack(ENTRY))) | st.binary(max_size=40), st.integers(0, 100))
+def test_whatever_stands_there_is_the_entry_or_none(data, limit):
+    assert unpack(data, 10_000) in (None, ENTRY)
+    assert unpack(data, limit) in (None, ENTRY)

@@ -1,6 +1,8 @@
 """URLs taken apart, and who goes through the proxy."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.errors import ConfigError
 from fairlead.upstream.origin import Origin, Proxy, Target, is_proxied, parse_proxy
@@ -147,3 +149,52 @@ def test_a_refused_url_is_named_without_its_secrets(url):
     with pytest.raises(ConfigError, match=r"api\.test") as caught:
         Target.parse(url)
     assert "hunter2" not in str(caught.value)
+
+
+PARTS = [
+    "https://",
+    "http://",
+    "HTTPS://",
+    "ftp://",
+    "[::1]",
+    "[",
+    "]",
+    "a",
+    "b.c",
+    ":",
+    "80",
+    "99999",
+    "@",
+    "/",
+    "?",
+    "#",
+    "%",
+    "é",
+    "\\",
+]
+urls = st.lists(st.sampled_from(PARTS), max_size=8).map("".join) | st.text(max_size=30)
+
+
+@given(urls)
+def test_whatever_is_configured_is_taken_apart_or_refused(url):
+    try:
+        target = Target.parse(url)
+    except ConfigError as error:
+        assert "is not an upstream URL" in str(error)  # noqa: PT017 - either is right
+        return
+    assert target.path.startswith("/")
+    assert 0 < target.origin.port < 65_536
+    assert not set(target.origin.authority) & set("/?#@ \r\n")
+
+
+@given(urls, st.lists(urls | st.text("0123456789./:*[]ab", max_size=12), max_size=3), st.integers(1, 65_535))
+def test_whatever_the_proxy_is(url, no_proxy, port):
+    try:
+        proxy = parse_proxy(url)
+    except ConfigError as error:
+        assert str(error).startswith("HTTPS_PROXY")  # noqa: PT017 - either is right
+        return
+    assert 0 < proxy.port < 65_536
+    assert isinstance(is_proxied(proxy.host, port, no_proxy), bool)
+    assert not is_proxied("localhost", port, no_proxy)
+    assert not is_proxied(proxy.host, port, [*no_proxy, "*"])

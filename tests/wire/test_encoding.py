@@ -2,6 +2,8 @@ import gzip
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.wire.encoding import decoded, is_broken
 
@@ -70,3 +72,22 @@ class TestIsBroken:
 
     def test_bare_deflate_is_called_by_the_same_name(self):
         assert not is_broken(zlib.compress(TEXT)[2:-4], b"deflate")
+
+
+CODERS = {b"gzip": gzip.compress, b"deflate": zlib.compress, b"": bytes}
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(CODERS)), st.integers(1, 400))
+def test_there_and_back(body, encoding, limit):
+    assert decoded(CODERS[encoding](body), encoding, limit) == body[:limit]
+
+
+@given(st.data(), st.sampled_from([b"gzip", b"deflate"]), st.integers(1, 400))
+def test_whatever_comes_is_bounded(data, encoding, limit):
+    whole = CODERS[encoding](data.draw(st.binary(max_size=200)))
+    spoilt = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(spoilt)))
+        spoilt[at : at + 1] = data.draw(st.binary(max_size=2))
+    found = decoded(bytes(spoilt), encoding, limit)
+    assert found is None or len(found) <= limit

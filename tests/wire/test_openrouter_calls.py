@@ -1,10 +1,13 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from fairlead.wire.openrouter_calls import CallParts, whole_calls
 from fairlead.wire.openrouter_shape import UNREADABLE, encode
+from harness.jsontext import damaged
 
 
 def raw(value):
@@ -61,3 +64,22 @@ def test_what_are_no_calls_raises(told):
         whole_calls(raw(told))
     with pytest.raises(UNREADABLE):
         CallParts().adapted(raw(told))
+
+
+parts = st.dictionaries(
+    st.sampled_from([b"id", b"index", b"type", b"function", b"x"]),
+    damaged() | st.sampled_from([b"null", b'""', b'"a"', b'{"name":"f","arguments":{}}', b'{"arguments":"{"}']),
+    max_size=4,
+).map(lambda found: b"{%b}" % b",".join(b'"%b":%b' % member for member in found.items()))
+
+
+@given(st.lists(parts, max_size=4))
+def test_whatever_comes_is_calls_or_unreadable(told):
+    calls = CallParts()
+    try:
+        whole = plain(whole_calls(Raw(b"[%b]" % b",".join(told))))
+        numbered = [one for part in told for one in plain(calls.adapted(Raw(b"[%b]" % part)))]
+    except UNREADABLE:
+        return
+    assert len(whole) == len(numbered) == len(told)
+    assert all(None not in (call.get("id", 0), call.get("function", 0)) for call in (*whole, *numbered))

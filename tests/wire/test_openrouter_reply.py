@@ -1,10 +1,14 @@
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.catalog.pricing import Bill, Usage
 from fairlead.wire.openrouter_reply import adapted_reply, as_events
 from fairlead.wire.openrouter_shape import UNREADABLE, Identity
+from harness.jsontext import damaged
 
 IDENTITY = Identity("gen-1", "Acme", "acme/large", 5)
 REPLY = {
@@ -93,3 +97,49 @@ def test_a_whole_reply_can_be_told_as_a_stream():
     }
     with pytest.raises(UNREADABLE):
         as_events(b'{"error":1}')
+
+
+members = st.dictionaries(
+    st.sampled_from([b"message", b"finish_reason", b"index", b"logprobs", b"x"]),
+    damaged() | st.just(b"null"),
+    max_size=3,
+)
+messages = st.dictionaries(
+    st.sampled_from(
+        [b"role", b"content", b"tool_calls", b"reasoning", b"reasoning_details", b"reasoning_content", b"refusal"]
+    ),
+    damaged()
+    | st.sampled_from(
+        [b"null", b"[]", b'""', b'[{"type":"text","text":"a"}]', b'[{"id":"a","function":{"name":"f"}}]']
+    ),
+    max_size=4,
+)
+
+
+def objects(of):
+    return of.map(lambda found: b"{%b}" % b",".join(b'"%b":%b' % member for member in found.items()))
+
+
+@given(objects(members), objects(messages), damaged())
+def test_whatever_comes_is_adapted_or_passed_on(choice, message, usage):
+    """What was JSON stays JSON, with the same number of choices."""
+    body = b'{"id":"x","choices":[%b,{"message":%b}],"usage":%b}' % (choice, message, usage)
+    shaped, _ = adapted(body)
+    try:
+        before = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    after = msgspec.json.decode(shaped)
+    assert len(after["choices"]) == len(before["choices"])
+
+
+@given(damaged() | objects(members))
+def test_whatever_comes_is_a_stream_or_unreadable(body):
+    try:
+        stream = as_events(body)
+    except UNREADABLE:
+        return
+    event, end = stream.split(b"\n\n", 1)
+    assert end == b"data: [DONE]\n\n"
+    assert b"\n" not in event
+    msgspec.json.decode(event.removeprefix(b"data: "))

@@ -1,10 +1,13 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from fairlead.catalog.pricing import Bill, Usage
 from fairlead.wire.openrouter_usage import canonical_usage, priced, usage_json
+from harness.jsontext import damaged
 
 
 def told(usage):
@@ -68,3 +71,20 @@ def test_with_what_it_costs():
 
 def test_of_our_own_reckoning():
     assert json.loads(usage_json(Usage(12, 3))) == PLAIN
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*PLAIN, "cost", "cost_details", "is_byok", "x"]).map(str.encode),
+        damaged() | st.integers(-5, 10**12).map(lambda n: b"%d" % n) | st.sampled_from([b"1e400", b"12.0", b'"12"']),
+        max_size=5,
+    )
+)
+def test_whatever_comes_is_usage_or_none(members):
+    body = b"{%b}" % b",".join(b'"%b":%b' % member for member in members.items())
+    found = canonical_usage(Raw(body))
+    if found is not None:
+        text, usage = found
+        counts = json.loads(priced(text, lambda _: Bill(10, 4, 6)))
+        assert counts["prompt_tokens"] == usage.prompt_tokens >= 0
+        assert counts["total_tokens"] == usage.prompt_tokens + usage.completion_tokens

@@ -1,10 +1,13 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairlead.errors import ApiError
 from fairlead.wire import preset_config
 from fairlead.wire.preset_config import FIELDS, SLUG, config_of
+from harness.jsontext import damaged
 
 CHAT = "chat/completions"
 USER = {"role": "user", "content": "hi"}
@@ -232,3 +235,32 @@ def test_slugs():
 def test_nothing_of_a_single_request_is_a_field():
     of_one = {"messages", "prompt", "stream", "stream_options", "usage", "user", "session_id", "metadata", "trace"}
     assert not FIELDS.keys() & (of_one | {"debug", "preset", "prompt_cache_key", "transforms"})
+
+
+NAMES = [
+    *sorted(FIELDS),
+    "system",
+    "instructions",
+    "messages",
+    "input",
+    "text",
+    "thinking",
+    "transforms",
+    "stop_sequences",
+]
+
+
+@given(
+    st.dictionaries(st.sampled_from([name.encode() for name in NAMES]), damaged(), max_size=4),
+    st.sampled_from(["chat/completions", "messages", "responses"]),
+)
+def test_whatever_is_sent_configures_or_is_refused(members, kind):
+    """And what configures once configures the same again."""
+    raw = b"{%b}" % b",".join(b'"%b":%b' % member for member in members.items())
+    try:
+        config = config_of(raw, kind)
+    except ApiError as refusal:
+        assert refusal.status == 400  # noqa: PT017 - either is right
+        return
+    assert config.members().keys() <= FIELDS.keys()
+    assert config_of(config.text, CHAT).text == config.text
