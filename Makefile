@@ -33,8 +33,8 @@ $(READY): $(LOCK) pyproject.toml
 run: $(READY) ## Start the gateway: embedded store, simulated providers unless a provider key is set
 	@exec $(BIN)/fairlead serve
 
-test: $(READY) ## Run every test
-	@$(BIN)/python -m pytest
+test: $(READY) ## Run every test, in two processes, which must find the same tests in the same order
+	@PYTHONHASHSEED=0 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 clients: $(CLIENTS_READY) ## Install the clients that tests/e2e/clients drives, those for node if there is npm
 

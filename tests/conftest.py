@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from hypothesis import settings
 
-from harness.shown import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 - hooks
+from harness.shown import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown  # noqa: F401 - hooks
 from harness.topology import Cluster, Sentinelled
 from harness.valkey import Valkey
 

@@ -68,6 +68,7 @@ class TestForm:
             b"\xff" * len(TOKEN),
             DEMO_KEY.encode(),
         ],
+        ids=range(11),
     )
     def test_what_is_no_key_of_ours(self, token):
         assert not is_well_formed(token)

@@ -35,7 +35,9 @@ def test_none_is_401_and_says_which_key_to_send(headers):
     assert "www-authenticate" in error.headers
 
 
-@pytest.mark.parametrize("token", [generate().encode(), generate().encode()[:-1], STATIC, DEMO_KEY.encode()])
+@pytest.mark.parametrize(
+    "token", [generate().encode(), generate().encode()[:-1], STATIC, DEMO_KEY.encode()], ids=range(4)
+)
 def test_keys_of_callers_are_403(token):
     error = refusal(bearer(token))
     assert (error.status, error.error_type) == (403, "permission_denied")

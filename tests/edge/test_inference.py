@@ -55,6 +55,7 @@ class TestKeys:
             (mistyped(), [], "mistyped or incomplete"),
             (generate()[:-1], [], "mistyped or incomplete"),
         ],
+        ids=range(10),
     )
     async def test_without_one_of_ours_nobody_is_let_in(self, key, headers, said):
         async with gateway(Script()) as served:

@@ -75,8 +75,16 @@ def _around(text, secret):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
-    if places:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # of one of several processes that share the tests: the first of them tells for all
+        output["shown"] = list(places)
+    elif places:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    places.extend(getattr(node, "workeroutput", {}).get("shown", []))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -31,7 +31,7 @@ def test_a_key_is_found_wherever_it_stands(places, text):
     assert KEY not in place
 
 
-@pytest.mark.parametrize("key", [generate(), "sk-fl-admin-v1-" + "0f" * 32, "sk-or-v1-" + "0f" * 32])
+@pytest.mark.parametrize("key", [generate(), "sk-fl-admin-v1-" + "0f" * 32, "sk-or-v1-" + "0f" * 32], ids=range(3))
 def test_each_form_of_key(places, key):
     shown.look_through("here", f"x {key} y")
     assert len(places) == 1

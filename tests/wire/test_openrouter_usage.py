@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from fairlead.catalog.pricing import Bill, Usage
 from fairlead.wire.openrouter_usage import canonical_usage, priced, usage_json
+from fairlead.wire.utf8 import repaired
 from harness.jsontext import damaged
 
 
@@ -82,7 +83,7 @@ def test_of_our_own_reckoning():
 )
 def test_whatever_comes_is_usage_or_none(members):
     body = b"{%b}" % b",".join(b'"%b":%b' % member for member in members.items())
-    found = canonical_usage(Raw(body))
+    found = canonical_usage(Raw(repaired(body)))
     if found is not None:
         text, usage = found
         counts = json.loads(priced(text, lambda _: Bill(10, 4, 6)))

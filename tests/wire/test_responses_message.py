@@ -139,7 +139,6 @@ class TestReasoning:
             (("encrypt",), "encrypted", FIRST, False),
             (("encrypt",), "text", FIRST, False),
         ],
-        ids=str,
     )
     def test_what_can_come_next(self, before, kind, key, fits):
         one = Reasoning(Events(), "rs_1", 0, NULL)

@@ -40,7 +40,6 @@ class TestDetails:
             ({"type": "reasoning.server_tool_call", "tool_name": "t", "arguments": "{}", "result": "r"}, []),
             ({"text": "t"}, []),
         ],
-        ids=str,
     )
     def test_tell_their_pieces_in_order(self, detail, pieces):
         [found] = details_of(raw([detail]))
