@@ -25,6 +25,7 @@ DATES = {
     "edge/inference.py": "when a request began: its date in ids, logs and books, and whether its key has expired",
     "edge/key.py": "whether a key has expired",
     "edge/models.py": "which model is new",
+    "edge/responses.py": "when a Response was complete, which it says itself",
     "edge/presets.py": "when a preset was made, changed; whether a key has expired",
     "relay/attempts.py": "what is left until the date that a provider's Retry-After names",
     "store/draws.py": "whether a request began today",

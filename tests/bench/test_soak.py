@@ -40,7 +40,7 @@ class TestVerdict:
             (seen(in_flight=1), "worker 8: 1 in flight"),
             (seen(upstream=2, fds=32), "worker 8: 2 connections to providers"),
             (seen(tasks=13), "worker 8: 13 tasks, 12 at the start"),
-            (seen(threads=5), "worker 8: 5 threads, 4 at the start"),
+            (seen(threads=50), "worker 8: 50 threads, 4 at the start"),
             (seen(fds=31), "worker 8: 31 fds, 30 at the start"),
             (seen(rss_bytes=WORKER.rss_bytes + GROWN_BYTES + 100_000), "worker 8: 20.1 MB more"),
             (

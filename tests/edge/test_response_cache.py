@@ -430,7 +430,7 @@ class TestKept:
     async def test_no_reply_whose_reason_is_an_error(self, cached):
         choice = {**CALLS["choices"][0], "finish_reason": "error"}
         async with cached(Script(body=json.dumps({**CALLS, "choices": [choice]}).encode())) as one:
-            assert status(await one.ask()) == MISS
+            assert (await one.ask()).status == 502
             assert not await one.entries()
 
     async def test_a_stream_that_ends_without_done_is_told_with_it(self, cached):
