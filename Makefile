@@ -98,9 +98,9 @@ wheel: $(READY) ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 lock: ## Resolve the locks anew (needs uv and npm)
-	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra embedded --extra otel --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o deploy/requirements.lock
-	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra embedded --extra otel --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o tests/requirements.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o bench/requirements.lock
