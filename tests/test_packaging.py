@@ -21,10 +21,10 @@ ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 GROUPS = PYPROJECT["dependency-groups"]
-EMBEDDED = PROJECT["optional-dependencies"]["embedded"]
+EXTRAS = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
 LOCKS = {
-    "deploy/requirements.lock": PROJECT["dependencies"] + EMBEDDED,
-    "tests/requirements.lock": PROJECT["dependencies"] + EMBEDDED + GROUPS["dev"],
+    "deploy/requirements.lock": PROJECT["dependencies"] + EXTRAS,
+    "tests/requirements.lock": PROJECT["dependencies"] + EXTRAS + GROUPS["dev"],
     "bench/requirements.lock": GROUPS["bench"],
 }
 """Each lock with what it must cover."""
@@ -82,12 +82,12 @@ def test_the_metadata_say_what_pyproject_says(wheel):
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert "\n# fairlead\n" in "\n" + metadata.get_payload()
-    assert metadata.get_all("Provides-Extra") == ["embedded"]
+    assert metadata.get_all("Provides-Extra") == list(PROJECT["optional-dependencies"])
     required = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     assert {one.name for one in required if one.marker is None or "extra" not in str(one.marker)} == {
         Requirement(line).name for line in PROJECT["dependencies"]
     }
-    assert {one.name for one in required if "extra" in str(one.marker)} == {Requirement(line).name for line in EMBEDDED}
+    assert {one.name for one in required if "extra" in str(one.marker)} == {Requirement(line).name for line in EXTRAS}
 
 
 def test_the_installed_command_works(installed, tmp_path):
@@ -145,7 +145,7 @@ def test_what_is_tested_is_what_is_deployed():
 
 
 def test_floors_are_given_for_every_dependency():
-    for line in [*PROJECT["dependencies"], *EMBEDDED, *GROUPS["dev"], *GROUPS["bench"]]:
+    for line in [*PROJECT["dependencies"], *EXTRAS, *GROUPS["dev"], *GROUPS["bench"]]:
         assert str(Requirement(line).specifier).startswith(">="), line
 
 

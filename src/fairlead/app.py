@@ -9,7 +9,7 @@ import secrets
 import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -69,7 +69,7 @@ from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.explain import explained
 from fairlead.relay.hedge import Hedging
 from fairlead.relay.keepalive import KeepAlive
-from fairlead.relay.settle import charge_estimate, settle
+from fairlead.settlement import Settlement
 from fairlead.store.credits import CreditStore
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.store.health import HealthStore, HealthSync
@@ -83,17 +83,16 @@ from fairlead.store.presets import PresetStore
 from fairlead.store.redis import connect
 from fairlead.store.response_cache import ResponseStore
 from fairlead.store.sticky import PinStore, PinSync
-from fairlead.store.till import Hold, Till
+from fairlead.store.till import Till
 from fairlead.store.unsettled import Unsettled
 from fairlead.supervisor.files import room_for
 from fairlead.supervisor.worker import WorkerStart
 from fairlead.tasks import Tasks
 from fairlead.telemetry.exposition import Sample
-from fairlead.telemetry.generation import Generation, generation_of
+from fairlead.telemetry.generation import Generation
 from fairlead.telemetry.heard import Heard
 from fairlead.telemetry.log import Logger, RequestLog, make_logger
 from fairlead.telemetry.meter import Meter
-from fairlead.telemetry.record import ExchangeRecord
 from fairlead.telemetry.slots import Slots
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
@@ -109,7 +108,10 @@ FLUSH_S = 0.1
 
 
 class Worker:
-    """One worker's parts. `app` is its ASGI callable; everything else starts and stops with its lifespan."""
+    """One worker's parts. `app` is its ASGI callable; everything else starts and stops with its lifespan.
+
+    `settlement` is told by the server when a turn of the loop ends, so that what was answered in it is charged.
+    """
 
     def __init__(
         self,
@@ -122,9 +124,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._log = log
-        self._requests = requests
         self._tasks = Tasks(self._report)
-        self._finished: list[ExchangeRecord] = []
         tls = upstream_tls(settings)
         self._rule = proxy_rule(settings)
         self._client = UpstreamClient(
@@ -202,15 +202,18 @@ class Worker:
         )
         self.drain = Drain()
         self._admission = Admission(self._room(), settings.max_buffered_bytes)
-        self._measures(metrics)
+        self._measures(metrics, requests)
         self.app = self._app()
 
-    def _measures(self, directory: Path | None) -> None:
+    def _measures(self, directory: Path | None, requests: RequestLog) -> None:
         self._slots = Slots.opened(directory, self._log.warning)
         self._heard = Heard(directory, clock.monotonic)
         self._meter = Meter(self._slots, lambda model: model in self._relay.routes.catalog.models)
         parts = self.drain, self._admission, self._client, self._relay.budget, self._board, self._keys, self._till
-        self._gauges = Gauges(self._meter, *parts, self._requests)
+        self._gauges = Gauges(self._meter, *parts, requests)
+        self.settlement = Settlement(
+            self._board, self._relay.estimates, self._till, self._meter, requests, self._report
+        )
 
     def _app(self) -> App:
         brake = Brake(self._settings.trusted_proxies)
@@ -222,7 +225,7 @@ class Worker:
             self.drain,
             self._admission,
             self._settings.max_body_bytes,
-            self._keep,
+            self.settlement.keep,
             self._report,
             self._cache() if self._settings.cache else None,
             self._presets,
@@ -323,7 +326,7 @@ class Worker:
             yield
         finally:
             await self._tasks.close()
-            self._flush()
+            self.settlement.flush()
             await self._till.close()
             await self._health.flush()
             await self._percentile_sync.flush()
@@ -347,53 +350,11 @@ class Worker:
             await asyncio.sleep(FLUSH_S)
             now = clock.monotonic()
             self._gauges.measure(now, now - wanted)
-            self._flush()
-
-    def _keep(self, record: ExchangeRecord) -> None:
-        self._finished.append(record)
-        # What a request holds is given back at once: the next one of the same key may be waiting for it.
-        if record.hold is not None:
-            self.settle()
-
-    def settle(self) -> None:
-        """Settle and charge what has ended. The last byte of a reply waits for that: what was answered is charged."""
-        finished, self._finished = self._finished, []
-        charged = []
-        for record in finished:
-            try:
-                settle(record, self._board, self._relay.estimates)
-                if record.attempts or record.response_cache_source_id:
-                    charged.append(generation_of(record))
-                elif record.is_noted:
-                    self._till.forget(record.id)
-            except Exception as error:  # noqa: BLE001 - a strange reply must not cost the others their settlement
-                self._report(f"settling {record.id}", error)
-            self._requests.keep(record)
-        try:
-            self._till.charge(*charged)
-        finally:
-            for record in finished:
-                self._give_back(record)
-                self._meter.keep(record)
-
-    def _give_back(self, record: ExchangeRecord) -> None:
-        """Let go of what a request has held; it has taken so much of it."""
-        if isinstance(record.hold, Hold):
-            usage = record.usage
-            tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
-            self._till.leave(record.hold, record.cost_usd_nanos or 0, tokens)
+            self.settlement.flush()
 
     def _under_way(self, is_all: bool) -> list[Generation]:
-        """Return what would have to be charged if this worker died now: replies that have begun."""
-        found = []
-        for record in self._inference.running():
-            dispatch = self._relay.routes.dispatches.get(record.endpoint_id)
-            if dispatch is not None and record.first_content_at and (is_all or not record.is_noted):
-                record.is_noted = True
-                so_far = replace(record, end="crashed", ended_at=clock.monotonic())
-                charge_estimate(so_far, dispatch.endpoint, self._relay.estimates)
-                found.append(generation_of(so_far))
-        return found
+        running, dispatches = self._inference.running(), self._relay.routes.dispatches
+        return self.settlement.under_way(running, dispatches, clock.monotonic(), is_all=is_all)
 
     def _alert(self, name: str) -> None:
         """A part of a limit has been spent: say so, once for the whole fleet and window."""
@@ -402,15 +363,9 @@ class Worker:
         if self._webhook is not None:
             self._webhook.send("spend.alert", asdict(alert))
 
-    def _flush(self) -> None:
-        """Settle and write what has ended since the last time."""
-        self.settle()
-        self._requests.flush()
-        self._meter.digest()
-
     def _count(self) -> None:
         """Bring this worker's figures up to date."""
-        self._flush()
+        self.settlement.flush()
         self._gauges.measure(clock.monotonic())
 
     async def _endpoint_samples(self) -> list[Sample]:
@@ -462,7 +417,7 @@ def run_worker(start: WorkerStart[Settings]) -> None:
     )
     server = WorkerServer(
         worker.app,  # type: ignore[arg-type]  # uvicorn types messages as closed unions
-        guarded_protocol(guard, worker.settle),
+        guarded_protocol(guard, worker.settlement.settle),
         worker.drain,
         start.control,
         keep_alive_s=settings.keep_alive_s,
