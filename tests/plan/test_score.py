@@ -6,6 +6,7 @@ from statistics import fmean, pstdev
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fairlead.catalog.model import Endpoint, Model, Provider
 from fairlead.health.endpoint import Attempt, EndpointHealth
@@ -114,12 +115,12 @@ class TestLoad:
     def test_what_began_here_since_the_snapshot_counts_as_often_as_others_act_alike(self):
         known = health(9, 4, in_flight=3.0, in_flight_limit=8.0, waiting_limit=99.0)
         assert load(known) == 0.0
-        assert load(known, crowd=replace(CALM, echo=3.0)) == pytest.approx(math.log(20.0 / 10.0))
+        assert load(known, crowd=structs.replace(CALM, echo=3.0)) == pytest.approx(math.log(20.0 / 10.0))
 
     @given(st.integers(0, 50), st.floats(0.0, 0.8), st.floats(1.0, 3.0))
     def test_more_load_is_never_better(self, begun, elasticity, echo):
         busy = [health(n, in_flight=5.0, elasticity=elasticity) for n in (begun, begun + 1)]
-        one, more = (load(found, crowd=replace(CALM, echo=echo)) for found in busy)
+        one, more = (load(found, crowd=structs.replace(CALM, echo=echo)) for found in busy)
         assert one <= more
 
 

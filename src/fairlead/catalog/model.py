@@ -133,9 +133,14 @@ class Endpoint:
     """None when nobody knows it."""
     id: str = field(init=False)
     """`provider:author/name`, unique in a catalogue."""
+    rates: tuple[float, float, float] | None = field(init=False, repr=False, compare=False)
+    """The price of prompt, completion and request in one unit: to compare endpoints by, not what is charged."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", f"{self.provider.slug}:{self.model.id}")
+        price = self.price
+        rates = None if price is None else (float(price.prompt), float(price.completion), price.request * 1e6)
+        object.__setattr__(self, "rates", rates)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """An endpoint that passed the filters, and what was found when it was weighed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from fairlead.catalog.model import Endpoint
 from fairlead.health.endpoint import EndpointHealth
@@ -20,9 +21,8 @@ class Terms(NamedTuple):
     draw: float
 
 
-@dataclass(slots=True)
-class Candidate:
-    """An endpoint that may be asked, and what is known of it."""
+class Candidate(msgspec.Struct):
+    """An endpoint that may be asked, and what is known of it. A Struct is made in a fifth of a dataclass' time."""
 
     endpoint: Endpoint
     health: EndpointHealth

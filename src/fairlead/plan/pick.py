@@ -15,6 +15,7 @@ from fairlead.plan.score import (
     Ask,
     Crowd,
     Weights,
+    expected_each,
     expected_s,
     score,
 )
@@ -84,7 +85,7 @@ def order(
     looks.earn(now, group.fleet)
     if len(found) == 1:
         return found
-    expected = [expected_s(candidate.health.estimate, ask) for candidate in found]
+    expected = expected_each(found, ask)
     if ask.session and ask.prompt_tokens >= AFFINITY_TOKENS:
         cold_s = ask.first_token * CACHE_HIT * ask.prompt_tokens / PREFILL_TOKENS_PER_S
         home = _home(found, expected, cold_s, ask.session)
@@ -136,12 +137,14 @@ def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:
     if not ask.gamma:
         return [1.0] * len(found)
     prompt_tokens, output_tokens = ask.prompt_tokens, ask.output_tokens
-    costs = [
-        _UNKNOWN
-        if (price := candidate.endpoint.price) is None
-        else price.prompt * prompt_tokens + price.completion * output_tokens + price.request * 1e6
-        for candidate in found
-    ]
+    costs = []
+    for candidate in found:
+        rates = candidate.endpoint.rates
+        if rates is None:
+            costs.append(_UNKNOWN)
+        else:
+            prompt, completion, request = rates
+            costs.append(prompt * prompt_tokens + completion * output_tokens + request)
     dearest = max(costs)
     if dearest <= 0.0:
         return [1.0] * len(found)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import NamedTuple
 
-from fairlead.catalog.model import Catalog, Endpoint, Provider
+import msgspec
+
+from fairlead.catalog.model import Catalog, Endpoint
 from fairlead.health.board import GroupHealth, HealthBoard
-from fairlead.health.endpoint import EndpointHealth
 from fairlead.plan.arrange import arranged
 from fairlead.plan.candidate import Candidate
 from fairlead.plan.filters import excluded
@@ -29,8 +30,7 @@ class Skipped(NamedTuple):
     code: str = ""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """Whom to ask, in order, and who was left out.
 
     `is_panic`: no endpoint is fit, and these are asked all the same, the least bad first, since a certain refusal helps
@@ -51,6 +51,17 @@ class Plan:
     """Key of the pins of its conversation; 0 where it does not stay anywhere."""
     is_session: bool = False
     """The caller has said that it is one."""
+
+
+class _SortedOut(msgspec.Struct):
+    """Endpoints by what keeps them from being asked."""
+
+    fit: list[Candidate]
+    short: list[Candidate]
+    """Those that have been given all that their providers bear at present."""
+    unwell: list[Candidate]
+    skipped: list[Skipped]
+    is_full: bool = False
 
 
 @dataclass(slots=True)
@@ -133,27 +144,9 @@ class Planner:
 
     def _plan(self, model_id: str, endpoints: Sequence[Endpoint], ask: AskOf, now: float) -> Plan:
         group = self.board.asked(model_id, now)
-        fit: list[Candidate] = []
-        short: list[Candidate] = []
-        unwell: list[Candidate] = []
-        skipped: list[Skipped] = []
-        is_full = False
-        for endpoint, health in zip(endpoints, self.board.of_each(endpoints, now), strict=True):
-            if endpoint.provider.weight <= 0.0:
-                skipped.append(Skipped(endpoint, "weight 0: the operator has drained it"))
-            elif (reason := self._full(endpoint.provider, health)) is not None:
-                is_full = True
-                skipped.append(Skipped(endpoint, reason))
-            elif health.is_at_ease(now):
-                fit.append(Candidate(endpoint, health))
-            elif health.is_out(now):
-                unwell.append(Candidate(endpoint, health))
-                skipped.append(Skipped(endpoint, health.why_not(now) or ""))
-            elif not health.has_allowance(now):
-                short.append(Candidate(endpoint, health))
-                skipped.append(Skipped(endpoint, "at the rate that its provider bears"))
-            else:
-                fit.append(Candidate(endpoint, health))
+        sorted_out = self._sorted_out(endpoints, now)
+        fit, short, unwell = sorted_out.fit, sorted_out.short, sorted_out.unwell
+        skipped, is_full = sorted_out.skipped, sorted_out.is_full
         has_only_probes = all(candidate.health.probe_epoch for candidate in fit)
         if has_only_probes:
             fit += short
@@ -164,22 +157,39 @@ class Planner:
             candidates += panic_order(unwell, now, self.rng)
         return Plan(model_id, group, candidates, skipped, is_full=is_full)
 
+    def _sorted_out(self, endpoints: Sequence[Endpoint], now: float) -> _SortedOut:
+        found = _SortedOut([], [], [], [])
+        share, fit, skipped = self.worker_share, found.fit, found.skipped
+        for endpoint, health in zip(endpoints, self.board.of_each(endpoints, now), strict=True):
+            provider, in_flight = endpoint.provider, health.in_flight
+            limit = provider.max_concurrency
+            if provider.weight <= 0.0:
+                skipped.append(Skipped(endpoint, "weight 0: the operator has drained it"))
+            # One at least, and else not more than its share, so that the workers together stay within it. The tiny part
+            # is for 1/3 and its like.
+            elif limit is not None and in_flight and in_flight + 1 > limit * share + 1e-6:
+                found.is_full = True
+                skipped.append(Skipped(endpoint, f"at its limit of {limit} requests at once"))
+            elif health.bearing is not None and health.is_laden():
+                found.is_full = True
+                skipped.append(Skipped(endpoint, f"at the {health.bearing.limit:.0f} requests at once that it bears"))
+            elif health.is_at_ease(now):
+                fit.append(Candidate(endpoint, health))
+            elif health.is_out(now):
+                found.unwell.append(Candidate(endpoint, health))
+                skipped.append(Skipped(endpoint, health.why_not(now) or ""))
+            elif not health.has_allowance(now):
+                found.short.append(Candidate(endpoint, health))
+                skipped.append(Skipped(endpoint, "at the rate that its provider bears"))
+            else:
+                fit.append(Candidate(endpoint, health))
+        return found
+
     def _ordered(self, fit: list[Candidate], group: GroupHealth, ask: Ask, now: float) -> list[Candidate]:
         looks = self.looks.get(group.name)
         if looks is None:
             looks = self.looks[group.name] = Looks()
         return order(fit, group, ask, looks, self.weights, now, self.rng)
-
-    def _full(self, provider: Provider, health: EndpointHealth) -> str | None:
-        """Return why the endpoint gets no more requests than it has, or None."""
-        limit, in_flight = provider.max_concurrency, health.in_flight
-        # One at least, and else not more than its share, so that the workers together stay within it. The tiny part is
-        # for 1/3 and its like.
-        if limit is not None and in_flight and in_flight + 1 > limit * self.worker_share + 1e-6:
-            return f"at its limit of {limit} requests at once"
-        if health.bearing is not None and health.is_laden():
-            return f"at the {health.bearing.limit:.0f} requests at once that it bears"
-        return None
 
 
 def _one_after_another(plans: Sequence[Plan]) -> Plan:

@@ -16,6 +16,8 @@ from math import log
 from random import Random
 from statistics import NormalDist
 
+import msgspec
+
 from fairlead.health.estimate import Estimate
 from fairlead.plan.candidate import Candidate
 
@@ -34,8 +36,7 @@ class Weights:
     """How far the load that is just being added counts where first tokens get slower with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What of a request matters for the choice.
 
     `alpha` is what a second of generation is worth beside a second of waiting for the first token; `gamma` what price
@@ -76,8 +77,16 @@ def expected_s(known: Estimate, ask: Ask) -> float:
     return ask.first_token * known.first_token_s + ask.alpha * ask.output_tokens * known.token_s + known.risk_s
 
 
-@dataclass(slots=True)
-class Crowd:
+def expected_each(found: Iterable[Candidate], ask: Ask) -> list[float]:
+    """Return `expected_s` of each."""
+    first_token, output = ask.first_token, ask.alpha * ask.output_tokens
+    return [
+        first_token * (known := candidate.health.estimate).first_token_s + output * known.token_s + known.risk_s
+        for candidate in found
+    ]
+
+
+class Crowd(msgspec.Struct):
     """What the candidates of one request have in common: how many act on the same numbers, and the group's load."""
 
     echo: float
@@ -110,8 +119,8 @@ def score(
         load, elasticity = 0.0, known.elasticity
         in_flight = known.in_flight + (health.in_flight - health.sent_in_flight) * echo
         if elasticity:
-            relative_load = (max(0.0, in_flight)) + 1.0
-            load = marginal * elasticity * log(relative_load / known.reference_load) + known.feedback
+            relative_load = (in_flight + 1.0 if in_flight > 0.0 else 1.0) / known.reference_load
+            load = marginal * elasticity * log(relative_load) + known.feedback
         if in_flight > (limit := known.in_flight_limit):
             load += weights.ramp * log((in_flight + crowd.slack) / (limit + crowd.slack))
         waiting = known.waiting + (len(health.waiting) - health.sent_waiting) * echo
