@@ -1,7 +1,8 @@
 """After the last byte: exchanges are settled, charged, logged and counted, those of one moment together."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from fairlead.health.board import HealthBoard
 from fairlead.relay.settle import charge_estimate, settle

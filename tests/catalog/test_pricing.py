@@ -1,10 +1,10 @@
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fairlead.catalog.model import FREE, Price, Tier
 from fairlead.catalog.pricing import (

@@ -3,11 +3,11 @@ import io
 import json
 import logging
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fairlead.catalog.pricing import Usage
 from fairlead.telemetry.log import MAX_TEXT_CHARS, RequestLog, make_logger

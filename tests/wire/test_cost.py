@@ -125,14 +125,27 @@ class TestWholeReply:
         "body",
         [
             b'{"usage":{"prompt_tokens":1,"x":"%b"}}' % (b"x" * MOST_USAGE_BYTES),
+            b'{"usage":{"prompt_tokens":1,"is_byok":false,"x":%b1%b}}' % (b"[" * 9, b"]" * 9),
+            b'{"x":{%b"y":{"usage":{"prompt_tokens":1}}},"\\u0075sage":{"prompt_tokens":1}}' % (b'"usage":{},' * 100),
+        ],
+        ids=["long", "deep, and with what has to go", "one of many alike"],
+    )
+    def test_what_is_too_odd_is_told_but_not_touched(self, body):
+        assert with_cost(body, bill_of) == (body, Usage(1))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
             b'{"usage":{"prompt_tokens":1,"x":%b1%b}}' % (b"[" * 9, b"]" * 9),
             b'{"\\u0075sage":{"prompt_tokens":1}}',
             b'{"usage":{"prompt_tokens":1},"x":{%b"y":{"usage":{}}}}' % (b'"usage":{},' * 100),
         ],
-        ids=["long", "deep", "escaped", "many"],
+        ids=["deep", "escaped", "many"],
     )
-    def test_what_is_too_odd_is_told_but_not_touched(self, body):
-        assert with_cost(body, bill_of) == (body, Usage(1))
+    def test_the_odd_is_found_where_there_is_nothing_like_it(self, body):
+        found, usage = with_cost(body, bill_of)
+        assert usage == Usage(1)
+        assert found == body.replace(b'{"prompt_tokens":1', b'{%b,"prompt_tokens":1' % OURS)
 
 
 class TestStream:

@@ -1,10 +1,10 @@
 import json
-from dataclasses import replace
 from decimal import ROUND_HALF_UP
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fairlead.catalog.pricing import Usage
 from fairlead.relay.tap import KEPT_BYTES, Tap

@@ -4,8 +4,9 @@ Prices are micro-USD per million tokens, so tokens times price is pico-USD (10**
 once, half up, to nano-USD: the unit of the ledger. No float takes part, since 0.1 + 0.2 in a ledger is a bug report.
 """
 
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+import msgspec
 
 from fairlead.catalog.model import Price
 
@@ -16,8 +17,7 @@ DEAREST_USD_PER_MTOK = Decimal(100_000)
 """Above this a price is taken for a mistake in the unit; the dearest model so far cost 600 USD per million tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one request as providers count them, in OpenAI's sense of the words.
 
     `prompt_tokens` and `completion_tokens` include all the others, `cache_write_tokens` those written for an hour.
@@ -37,8 +37,7 @@ class Usage:
     """What the provider itself says the request cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """What one request cost in nano-USD, and which parts of it the prompt and the completion are: they add up.
 
     The parts are None where only the provider's own word is known.

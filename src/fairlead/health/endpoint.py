@@ -4,7 +4,8 @@ import math
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from fairlead.health import breaker, sums
 from fairlead.health.bearing import Bearing
@@ -28,8 +29,7 @@ VERDICTS = tuple(Verdict)
 """Their order numbers them in the store."""
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One try under way."""
 
     endpoint: "EndpointHealth"

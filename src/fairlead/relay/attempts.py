@@ -51,8 +51,7 @@ ERROR_BODY_BYTES = 65_536
 """How much of a provider's error is read."""
 
 
-@dataclass(slots=True)
-class Won:
+class Won(msgspec.Struct):
     """An attempt that has content to give."""
 
     dispatch: Dispatch

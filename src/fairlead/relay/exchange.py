@@ -6,6 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from fairlead import clock
 from fairlead.access.keys import ApiKey
 from fairlead.access.spend import UNKNOWN_OUTPUT_TOKENS, WorstCase
@@ -53,8 +55,7 @@ CONSIDERED = 10
 """Candidates, and endpoints left out, that the ledger keeps of a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks. `reserve` holds what the request may cost, where something limits it; it raises ApiError.
 
     `limits` are headers that say so, as of then. `routing` is filled for a caller who wants to know it.

@@ -10,7 +10,7 @@ provider tells no usage (it left it out, the reply broke off, the caller left), 
 went either way, and marked so. A count of zero stays zero.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from fairlead.catalog.model import Endpoint
 from fairlead.catalog.pricing import Usage, cost_of
@@ -28,8 +28,7 @@ KEEP_LIMIT_BYTES = 16_384
 """Replies above this are settled at once: at 10 000 requests/s a tenth of a second holds a thousand of them."""
 
 
-@dataclass(slots=True)
-class Unsettled:
+class Unsettled(msgspec.Struct):
     """What is needed to settle an exchange: whose price, and the content where usage stands.
 
     `content` is a whole reply (`is_whole`), or the end of a stream. `ended_at` is `clock.monotonic` time.

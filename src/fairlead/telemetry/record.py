@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from fairlead.catalog.model import Endpoint
 from fairlead.catalog.pricing import Usage
 
@@ -51,8 +53,7 @@ class AttemptRecord:
     """Monotonic seconds."""
 
 
-@dataclass(slots=True)
-class ExchangeRecord:
+class ExchangeRecord(msgspec.Struct):
     """Everything of one request. Filled while it runs; read only when it has ended."""
 
     id: str
@@ -80,7 +81,7 @@ class ExchangeRecord:
     error: str = ""
     error_type: str = ""
     """Of the refusal that the caller got."""
-    attempts: list[AttemptRecord] = field(default_factory=list)
+    attempts: list[AttemptRecord] = []
     considered: Sequence[Considered] = ()
     """Whom the choice was made from, in the order of being asked; empty where there was none."""
     first_content_at: float = 0.0

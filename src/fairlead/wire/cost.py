@@ -17,7 +17,7 @@ from collections.abc import Callable
 import msgspec
 
 from fairlead.catalog.pricing import Bill, Usage
-from fairlead.wire.usage import usage_of, usage_of_reply
+from fairlead.wire.usage import usage_object_of, usage_of
 
 MOST_USAGE_BYTES = 16_384
 """Of a usage object; those of today have 100 to 1 500. In a longer one no cost is put."""
@@ -65,19 +65,22 @@ _ANY_OBJECT = msgspec.json.Decoder(_AnyObject)
 
 def with_cost(body: bytes, bill_of: BillOf) -> tuple[bytes, Usage | None]:
     """Return a whole JSON reply with the cost in its usage, and the usage as the provider has told it."""
-    usage = usage_of_reply(body)
+    told = usage_object_of(body)
+    usage = usage_of(told) if told is not None else None
     bill = bill_of(usage) if usage is not None else None
-    if bill is None:
+    if bill is None or told is None or len(told) > MOST_USAGE_BYTES:
         return body, usage
-    brace = _brace_of_reply(body)
-    whole = _CONTAINER.match(body, brace, brace + MOST_USAGE_BYTES) if brace else None
-    if whole is None:
+    brace = _brace_of_reply(body, told)
+    if not brace or (_has_cost(told) and _CONTAINER.fullmatch(told) is None):
         return body, usage
-    return b"".join((body[:brace], _spliced(whole[0], bill), body[whole.end() :])), usage
+    return b"".join((body[:brace], _spliced(told, bill), body[brace + len(told) :])), usage
 
 
-def _brace_of_reply(body: bytes) -> int:
+def _brace_of_reply(body: bytes, told: bytes) -> int:
     """Return where the usage object begins, 0 if it is not found. Of several the last one counts, as in any parser."""
+    at = body.rfind(told)
+    if body.find(told) == at:  # there is no other of these bytes
+        return at
     at = len(body)
     for _ in range(_WHOLE_REPLY_LOOKS):
         at = body.rfind(_USAGE, 0, at)
@@ -206,9 +209,14 @@ def _is_outermost(before: bytes) -> bool:
     return True
 
 
+def _has_cost(usage_object: bytes) -> bool:
+    """Whether there is something in it that may have to make way for ours."""
+    return b'"cost' in usage_object or b'"is_byok"' in usage_object
+
+
 def _spliced(usage_object: bytes, bill: Bill) -> bytes:
     theirs = usage_object[1:-1]
-    if b'"cost' in theirs or b'"is_byok"' in theirs:
+    if _has_cost(theirs):
         theirs = b",".join(member[0] for member in _MEMBER.finditer(theirs) if member[1] not in _OURS)
     return b"".join((b"{", _members(bill), b"," if theirs.strip() else b"", theirs, b"}"))
 

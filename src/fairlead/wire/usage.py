@@ -82,8 +82,14 @@ _USAGE_OBJECT = re.compile(rb'"usage"[ \t\n\r]*:[ \t\n\r]*(?=\{)')
 
 def usage_of_reply(body: bytes) -> Usage | None:
     """Return the usage of a complete JSON reply; None when it tells none."""
+    told = usage_object_of(body)
+    return None if told is None else usage_of(told)
+
+
+def usage_object_of(body: bytes) -> bytes | None:
+    """Return the `usage` member of a complete JSON reply, as it stands there; None when there is none."""
     try:
-        return usage_of(_REPLY.decode(body).usage)
+        return bytes(_REPLY.decode(body).usage)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
