@@ -21,13 +21,15 @@ class RetryBudget:
 
     def earn(self, now: float, fleet: int) -> None:
         """Count one request at `now`; `fleet` workers share what comes with time."""
-        self.tokens = min(self.burst, self.left(now, fleet) + self.per_request)
+        tokens = self.left(now, fleet) + self.per_request
+        self.tokens = min(self.burst, tokens)
         self.at = now
 
     def left(self, now: float, fleet: int) -> float:
         """Return what there is at `now`."""
-        passed_s = max(0.0, now - self.at) if self.at else 0.0
-        return min(self.burst, self.tokens + passed_s * self.per_second / max(fleet, 1))
+        passed_s = now - self.at if 0.0 < self.at < now else 0.0
+        left = self.tokens + passed_s * self.per_second / (fleet or 1)
+        return min(self.burst, left)
 
     @property
     def is_half_full(self) -> bool:

@@ -1,5 +1,6 @@
 """In what manner callers are answered: it depends on the base URL that they use."""
 
+import functools
 from dataclasses import dataclass
 
 
@@ -20,6 +21,7 @@ OPENAI = Manner()
 GATEROUTER = Manner(has_comments=False)
 
 
+@functools.cache  # asked with the few paths that there are
 def manner_of(path: str) -> Manner:
     """Return the manner of a route. What becomes a Response is adapted first, under any base."""
     if path.startswith("/api/") or path.endswith("/responses"):

@@ -130,15 +130,19 @@ def generation_of(record: ExchangeRecord) -> Generation:
         user_agent=app.user_agent,
         response_cache_source_id=record.response_cache_source_id,
         attempts=tuple(
-            GenerationAttempt(one.provider, one.status, str(one.verdict), _ms(one.duration_s))
-            for one in record.attempts
+            [
+                GenerationAttempt(one.provider, one.status, str(one.verdict), _ms(one.duration_s))
+                for one in record.attempts
+            ]
         ),
         considered=tuple(
-            Considered(one.endpoint, round(one.score, 3), round(one.expected_s, 4), one.note, one.why)
-            for one in record.considered
+            [
+                Considered(one.endpoint, round(one.score, 3), round(one.expected_s, 4), one.note, one.why)
+                for one in record.considered
+            ]
         ),
     )
 
 
 def _ms(seconds: float) -> int:
-    return max(0, round(seconds * 1000.0))
+    return round(seconds * 1000.0) if seconds > 0.0 else 0

@@ -43,9 +43,10 @@ class _Ratio:
     def observe(self, size: int, tokens: int) -> None:
         if size <= 0 or tokens <= 0:
             return
-        self._observations += 1
-        weight = max(_WEIGHT, 1 / self._observations)
-        possible = min(max(tokens, size / self._most), size / self._least)
+        observations = self._observations = self._observations + 1
+        weight = 1 / observations if observations * _WEIGHT < 1.0 else _WEIGHT
+        least, most = size / self._most, size / self._least
+        possible = least if tokens < least else min(tokens, most)
         self._bytes += (size - self._bytes) * weight
         self._tokens += (possible - self._tokens) * weight
 
