@@ -49,6 +49,8 @@ ERROR_BODY_S = 3.0
 """How long a provider's error may take to arrive, once its status has: the next endpoint is waiting."""
 ERROR_BODY_BYTES = 65_536
 """How much of a provider's error is read."""
+_ERROR = b'"error"'
+"""Stands in whatever tells of one: as a member, or as the reason for which a reply ended."""
 
 
 class Won(msgspec.Struct):
@@ -326,6 +328,8 @@ def _failed(endpoint: Endpoint, reply: Reply, content: bytes) -> Failed | None:
         return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion"))
     if reply.is_drained and is_broken(content, reply.header(b"content-encoding")):
         return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply is compressed, and broken"))
+    if _ERROR not in content:  # nearly always
+        return None
     if (told := first_error(content)) is None:
         if reply.is_drained and finish_reason(content) == "error":
             return Failed(endpoint, Outcome(Verdict.TRANSIENT, 200, "the reply ended with an error"))
