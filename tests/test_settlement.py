@@ -1,11 +1,13 @@
 """Exchanges that end together: each is charged, logged and counted once, whatever the others are like."""
 
+import asyncio
 import io
 import json
 
 import pytest
 
 from fairlead import clock
+from fairlead.access.keys import ApiKey
 from fairlead.access.spend import Budgets
 from fairlead.catalog.model import Catalog, Endpoint, Model, Price, Provider
 from fairlead.health.board import HealthBoard
@@ -102,6 +104,17 @@ async def test_one_that_cannot_be_settled_takes_nothing_from_its_neighbours(sett
     logged = {entry["id"]: entry for entry in map(json.loads, log.getvalue().splitlines())}
     assert logged["gen-2"]["cost_usd"] == COST / 1e9
     assert set(logged) == {"gen-1", "gen-2"}
+    await till.close()
+
+
+async def test_what_ended_with_something_held_is_settled_in_the_same_turn(settlement, till, log):
+    """Nobody has to write, or to ask: who waits for what it held would wait for them."""
+    hold = await till.enter(ApiKey("k1", "mine", "sk-…9f0"))
+    settlement.keep(exchange("gen-1", hold=hold))
+    settlement.keep(exchange("gen-2", hold=hold))
+    assert till.unsettled == 0
+    await asyncio.sleep(0)
+    assert till.unsettled == 2
     await till.close()
 
 

@@ -1,5 +1,6 @@
 """After the last byte: exchanges are settled, charged, logged and counted, those of one moment together."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
@@ -34,17 +35,22 @@ class Settlement:
         self._requests = requests
         self._report = report
         self._finished: list[ExchangeRecord] = []
+        self._is_due = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def keep(self, record: ExchangeRecord) -> None:
         """Take what has ended."""
         self._finished.append(record)
-        # What a request holds is given back at once: the next one of the same key may be waiting for it.
-        if record.hold is not None:
-            self.settle()
+        # What a request holds is given back when this turn of the loop ends: the next one of the same key may be
+        # waiting for it. Not sooner: those that end in one turn are written to the disk together.
+        if record.hold is not None and not self._is_due:
+            self._is_due = True
+            self._loop = self._loop or asyncio.get_running_loop()
+            self._loop.call_soon(self.settle)
 
     def settle(self) -> None:
         """Settle and charge what has ended. The last byte of a reply waits for that: what was answered is charged."""
-        finished, self._finished = self._finished, []
+        finished, self._finished, self._is_due = self._finished, [], False
         charged = []
         for record in finished:
             try:
