@@ -14,6 +14,7 @@ from fairlead.store.keys import KeyStore
 from fairlead.store.redis import connect
 from harness.gateway import KEY, gateway
 from harness.http import ask, chat_body, read_answer, request_bytes
+from harness.tracing import CALLER, FROM_CALLER, begin_trace, parent_sent
 
 pytestmark = pytest.mark.anyio
 
@@ -292,3 +293,35 @@ async def test_a_gateway_that_drains_serves_what_comes_all_the_same(base):
     async with gateway(Script()) as served:
         served.drain.begin()
         assert (await ask(served, chat_body(), path=f"{base}/chat/completions")).status == 200
+
+
+class TestTraces:
+    """What the attempts make of it is in relay/test_attempts.py."""
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v1/chat/completions", "/v1/responses"])
+    async def test_a_request_is_part_of_its_callers(self, path):
+        async with gateway(Script(), begin_trace=begin_trace) as served:
+            body = chat_body() if "chat" in path else b'{"model":"acme/large","input":"hi"}'
+            assert (await ask(served, body, path=path, headers=[FROM_CALLER])).status == 200
+            [record] = served.records
+            assert (record.trace.trace_id, record.trace.parent_id) == (CALLER.trace_id, CALLER.span_id)
+            [received] = served.simulators[0].requests
+            assert parent_sent(received).trace_id == CALLER.trace_id
+
+    async def test_a_refusal_has_one_too(self):
+        async with gateway(Script(), begin_trace=begin_trace) as served:
+            await ask(served, chat_body(), key="sk-nobodys", headers=[FROM_CALLER])
+            assert [record.trace.trace_id for record in served.records] == [CALLER.trace_id]
+
+    async def test_who_is_in_two_traces_is_in_none(self):
+        async with gateway(Script(), begin_trace=begin_trace) as served:
+            await ask(served, chat_body(), headers=[FROM_CALLER, FROM_CALLER, ("tracestate", "acme=1")])
+            [received] = served.simulators[0].requests
+            assert parent_sent(received).trace_id == served.records[0].trace.trace_id != CALLER.trace_id
+            assert received.header("tracestate") is None
+
+    async def test_with_traces_off_what_comes_goes_up_as_it_is(self):
+        async with gateway(Script()) as served:
+            await ask(served, chat_body(), headers=[FROM_CALLER, ("tracestate", "acme=1")])
+            [received] = served.simulators[0].requests
+            assert (parent_sent(received), received.header("tracestate")) == (CALLER, "acme=1")

@@ -72,6 +72,7 @@ class Gateway:
         resume_tokens=0,
         admission=None,
         max_concurrency=None,
+        begin_trace=None,
         **guard,
     ):
         self.simulators = simulators
@@ -119,7 +120,7 @@ class Gateway:
         self.admission = admission or Admission(1000, 1 << 30)
         chat = Inference(
             self.relay, self.keys, self.till, Brake(), self.drain, self.admission, max_body_bytes,
-            self._finished.append, self._fault,
+            self._finished.append, self._fault, begin_trace=begin_trace,
         )  # fmt: skip
         self.app = App(
             {f"{base}/{api}": chat for base in BASES for api in ("chat/completions", "responses")},

@@ -12,6 +12,7 @@ from fairlead.health.outcome import Verdict
 from fairlead.health.record import Change, Record, State, Why
 from harness.gateway import MODEL, gateway
 from harness.http import ask, chat_body
+from harness.tracing import CALLER, FROM_CALLER, begin_trace, parent_sent
 
 pytestmark = pytest.mark.anyio
 
@@ -241,3 +242,31 @@ async def test_a_whole_reply_that_ended_with_an_error_is_asked_for_elsewhere():
         assert answer.json["choices"][0]["message"]["content"] == "Once upon"
         assert [attempt.verdict for attempt in served.records[0].attempts] == [Verdict.TRANSIENT, Verdict.OK]
         assert served.failures_in_row("sim0:acme/large") == 1
+
+
+class TestTraces:
+    async def test_each_attempt_is_a_span_that_its_provider_is_told_of(self):
+        headers = [FROM_CALLER, ("tracestate", "acme=1")]
+        async with gateway(Script(status=503), Script(), begin_trace=begin_trace) as served:
+            await ask(served, chat_body(), headers=headers)
+            [record] = served.records
+            first, second = record.attempts
+            for attempt, simulator in zip(record.attempts, served.simulators, strict=True):
+                [received] = simulator.requests
+                assert parent_sent(received) == (CALLER.trace_id, attempt.span_id, 1)
+                assert received.header("tracestate") == "acme=1"
+            assert len({first.span_id, second.span_id, record.trace.span_id, CALLER.span_id}) == 4
+            assert [one.endpoint.id for one in record.attempts] == ["sim0:acme/large", "sim1:acme/large"]
+
+    async def test_when_its_content_began_is_known_of_the_one_that_had_some(self):
+        async with gateway(Script(status=503), Script()) as served:
+            await ask(served, chat_body(stream=True))
+            [record] = served.records
+            assert [one.first_content_at for one in record.attempts] == [0.0, record.first_content_at]
+
+    async def test_without_traces_none_is_made_up(self):
+        async with gateway(Script()) as served:
+            await ask(served, chat_body())
+            [record] = served.records
+            assert (record.trace, record.attempts[0].span_id, record.attempts[0].endpoint) == (None, 0, None)
+            assert parent_sent(served.simulators[0].requests[0]) is None

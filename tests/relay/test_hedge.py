@@ -10,6 +10,7 @@ from fairlead.health.outcome import Verdict
 from fairlead.relay.hedge import Hedging, Race
 from harness.gateway import MODEL, gateway
 from harness.http import ask, chat_body
+from harness.tracing import CALLER, FROM_CALLER, begin_trace, parent_sent
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +58,17 @@ async def test_a_quick_answer_is_asked_for_once(hedged):
         for _ in range(5):
             await ask(served, chat_body(stream=True))
         assert not served.simulators[1].requests
+
+
+async def test_both_are_spans_of_the_trace():
+    hedging = Hedging(lambda _: 0.02)
+    scripts = Script(hang=True), Script(text="second")
+    async with gateway(*scripts, hedging=hedging, begin_trace=begin_trace) as served:
+        await ask(served, chat_body(), headers=[FROM_CALLER])
+        [record] = served.records
+        sent = [parent_sent(simulator.requests[0]) for simulator in served.simulators]
+        assert sent == [(CALLER.trace_id, attempt.span_id, 1) for attempt in record.attempts]
+        assert len(set(sent)) == 2
 
 
 async def test_no_more_than_the_share(hedged):

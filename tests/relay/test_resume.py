@@ -10,6 +10,7 @@ from fairlead.health.outcome import Verdict
 from fairlead.relay.exchange import RelayLimits
 from harness.gateway import gateway
 from harness.http import ask, chat_body
+from harness.tracing import begin_trace, parent_sent
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +116,14 @@ async def test_only_where_it_is_wanted_and_can_be_expected(tokens, wish):
         _, reason = await read(served, **wish)
         assert reason == "error"
         assert not served.simulators[1].requests
+
+
+async def test_what_is_asked_again_is_a_span_of_the_same_trace():
+    async with serve(BROKEN, WHOLE, begin_trace=begin_trace) as served:
+        await read(served)
+        [record] = served.records
+        sent = [parent_sent(simulator.requests[0]) for simulator in served.simulators]
+        assert sent == [(record.trace.trace_id, attempt.span_id, 3) for attempt in record.attempts]
 
 
 async def test_a_spent_retry_budget_forbids_it():

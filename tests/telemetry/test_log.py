@@ -2,6 +2,7 @@ import errno
 import io
 import json
 import logging
+import random
 import re
 
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fairlead.catalog.pricing import Usage
-from fairlead.telemetry.log import MAX_TEXT_CHARS, RequestLog, make_logger
+from fairlead.telemetry.log import RequestLog, make_logger
+from fairlead.telemetry.own_words import MAX_TEXT_CHARS
 from fairlead.telemetry.record import STREAM_ERROR, AttemptRecord, ExchangeRecord
+from fairlead.telemetry.sampling import Sampler
+from fairlead.telemetry.trace import begin
 
 PROMPT = "what the caller said"
 SECRET = "sk-fl-v1-0123456789abcdef"
@@ -100,6 +104,10 @@ class TestJson:
         assert (line["status"], line["end"], line["error"]) == (401, "error", "Unknown API key")
         assert (line["attempts"], line["ttft_s"], line["key"]) == ([], None, "")
         assert "cost_usd" not in line
+
+    def test_it_names_the_trace(self):
+        trace = begin([(b"traceparent", b"00-%032x-%016x-00" % (0xABC, 1))], Sampler(), random.Random(1))
+        assert json.loads(written("json", replace(RECORD, trace=trace)))["trace_id"] == f"{0xABC:032x}"
 
     def test_a_price_that_nobody_knows(self):
         assert json.loads(written("json", replace(RECORD, cost_usd_nanos=None)))["cost_usd"] is None

@@ -21,11 +21,13 @@ from fairlead.edge.responses import ResponsesDownstream, is_responses
 from fairlead.errors import ApiError, ClientGone
 from fairlead.relay.admission import Admission
 from fairlead.relay.deliver import SHUTTING_DOWN
+from fairlead.relay.downstream import Headers
 from fairlead.relay.exchange import Caller, Relay
 from fairlead.relay.manner import manner_of
 from fairlead.store.keys import KeyRing
 from fairlead.store.till import Hold, Till
 from fairlead.telemetry.record import AppAttribution, ExchangeRecord
+from fairlead.telemetry.trace import Trace
 from fairlead.wire.cache_key import ASKED
 from fairlead.wire.preset import NoPresets, Preset, Presets, read_chat
 from fairlead.wire.request import ChatRequest
@@ -46,6 +48,7 @@ class Inference:
     """ASGI handler of POST chat/completions and POST responses.
 
     `keep(record)` is called once for each request, when it has ended; `report(error)` for faults of our own.
+    `begin_trace` is given each request's headers; None: traces are off.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Inference:
         report: Callable[[str, BaseException], None],
         cache: ResponseCache | None = None,
         presets: Presets = NO_PRESETS,
+        begin_trace: Callable[[Headers], Trace] | None = None,
     ) -> None:
         self._relay = relay
         self._keys = keys
@@ -73,6 +77,7 @@ class Inference:
         self._report = report
         self._cache = cache
         self._presets = presets
+        self._begin_trace = begin_trace
         self._id_prefix = secrets.token_hex(5)
         self._id_counter = itertools.count()
         self._running: dict[str, ExchangeRecord] = {}
@@ -85,6 +90,8 @@ class Inference:
         fields: Fields = dict(reversed(scope["headers"]))
         downstream = HttpDownstream(scope)
         record = self._new_record(fields)
+        if self._begin_trace is not None:
+            record.trace = self._begin_trace(scope["headers"])
         record.api = "responses" if is_responses(scope["path"]) else "chat"
         manner = manner_of(scope["path"])
         routing = Routing() if manner.is_adapted and wants_metadata(fields) else None
@@ -224,9 +231,10 @@ def _extra_head(fields: Fields, request: ChatRequest, record: ExchangeRecord) ->
     Without content-encoding, since what the reply costs is put into it.
     """
     head = b"x-request-id: %b\r\n" % record.request_id.encode()
-    for name in (b"traceparent", b"tracestate"):
-        if name in fields and _TRACE_VALUE.fullmatch(fields[name]):
-            head += b"%b: %b\r\n" % (name, fields[name])
+    if record.trace is None:  # else each attempt names itself
+        for name in (b"traceparent", b"tracestate"):
+            if name in fields and _TRACE_VALUE.fullmatch(fields[name]):
+                head += b"%b: %b\r\n" % (name, fields[name])
     if request.is_stream:
         return head + b"accept: text/event-stream\r\naccept-encoding: identity\r\n"
     return head + b"accept: application/json\r\naccept-encoding: identity\r\n"

@@ -26,6 +26,7 @@ from fairlead.plan.score import BYTES_PER_TOKEN
 from fairlead.relay.hedge import Hedging, Race
 from fairlead.relay.learned import RenamedLimits
 from fairlead.telemetry.record import AttemptRecord
+from fairlead.telemetry.trace import Trace
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
 from fairlead.upstream.dispatch import Dispatch, redacted
@@ -81,7 +82,7 @@ class Attempts:
 
     __slots__ = (
         "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_others", "_records",
-        "_renamed", "_request", "_wants_echo",
+        "_renamed", "_request", "_trace", "_wants_echo",
     )  # fmt: skip
 
     def __init__(
@@ -95,10 +96,12 @@ class Attempts:
         records: list[AttemptRecord],
         renamed: RenamedLimits,
         hedging: Hedging | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self._client = client
         self._board = board
         self._budget = budget
+        self._trace = trace
         self._request = request
         self._wants_echo = request.wants_echo
         self._extra_head = extra_head
@@ -212,9 +215,13 @@ class Attempts:
         self, candidate: Candidate, dispatch: Dispatch, left: Sequence[tuple[Candidate, Dispatch]]
     ) -> Won | Failed:
         """Make one attempt, and note on the board how it ended unless it goes on."""
-        head, body = self._message(candidate, dispatch)
         endpoint = dispatch.endpoint
         record = AttemptRecord(endpoint.provider.slug, Verdict.GONE, 0, 0.0)
+        extra_head = self._extra_head
+        if self._trace is not None:
+            record.span_id, lines = self._trace.attempt()
+            record.endpoint, extra_head = endpoint, extra_head + lines
+        head, body = self._message(candidate, dispatch, extra_head)
         self._records.append(record)
         started_at = record.begun_at = clock.monotonic()
         attempt = candidate.health.begin(started_at, is_stream=self._request.is_stream)
@@ -232,7 +239,7 @@ class Attempts:
                 self._board.end(attempt, result.outcome, now)
         return result
 
-    def _message(self, candidate: Candidate, dispatch: Dispatch) -> tuple[bytes, list[Buffer]]:
+    def _message(self, candidate: Candidate, dispatch: Dispatch, extra_head: bytes) -> tuple[bytes, list[Buffer]]:
         """Return what is sent to this endpoint. Raises ApiError for a body that nobody can send."""
         request = self._request
         provider = dispatch.endpoint.provider
@@ -247,7 +254,7 @@ class Attempts:
             if not any(map(request.has, said)):
                 edits.setdefault(name, value)
         body = request.spliced(edits)
-        return dispatch.request_head(self._extra_head, body_bytes(body)), body
+        return dispatch.request_head(extra_head, body_bytes(body)), body
 
     async def _ask(
         self,
@@ -283,7 +290,7 @@ class Attempts:
         if (failed := _failed(endpoint, reply, content)) is not None:
             reply.abort()
             return failed
-        now = clock.monotonic()
+        record.first_content_at = now = clock.monotonic()
         if self._request.is_stream:
             self._board.first_token(attempt, now)
         return Won(dispatch, reply, content, attempt, record, now)

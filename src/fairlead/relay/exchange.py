@@ -149,6 +149,7 @@ class Relay:
             record.attempts,
             RenamedLimits(self._learned),
             self._hedging,
+            record.trace,
         )
         if caller.routing is not None:
             caller.routing.candidates = [candidate.endpoint for candidate in asked]

@@ -13,12 +13,10 @@ from typing import Literal, TextIO
 import orjson
 import structlog
 
-from fairlead.telemetry.record import STREAM_ERROR, AttemptRecord, ExchangeRecord
+from fairlead.telemetry.own_words import cut, error_of, reason_of
+from fairlead.telemetry.record import AttemptRecord, ExchangeRecord
 
 Logger = structlog.typing.FilteringBoundLogger
-
-MAX_TEXT_CHARS = 500
-"""Of a name or text in the request log."""
 
 
 def make_logger(log_format: Literal["json", "text"], level: str, *, use_color: bool, stream: TextIO) -> Logger:
@@ -66,10 +64,6 @@ def _plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT_CHARS else f"{text[:MAX_TEXT_CHARS]}…"
 
 
 def _write_anything(stream: TextIO) -> None:
@@ -141,7 +135,7 @@ def _json_line(record: ExchangeRecord) -> str:
         "id": record.id,
         "request_id": record.request_id,
         "time": record.started_unix,
-        "model": _cut(record.model),
+        "model": cut(record.model),
         "provider": record.provider,
         "stream": record.is_stream,
         "status": record.status,
@@ -151,12 +145,14 @@ def _json_line(record: ExchangeRecord) -> str:
         "duration_s": round(record.ended_at - record.started_at, 6),
         "key": record.key_hash[:12],
     }
+    if record.trace is not None:
+        line["trace_id"] = f"{record.trace.trace_id:032x}"
     if record.usage is not None:
         line["prompt_tokens"] = record.usage.prompt_tokens
         line["completion_tokens"] = record.usage.completion_tokens
         line["cost_usd"] = None if record.cost_usd_nanos is None else record.cost_usd_nanos / 1e9
     if record.error:
-        line["error"] = _error(record)
+        line["error"] = error_of(record)
     return f"{_json_text(orjson.dumps(line))}\n"
 
 
@@ -167,30 +163,15 @@ def _attempt(attempt: AttemptRecord) -> dict[str, object]:
         "status": attempt.status,
         "duration_s": round(attempt.duration_s, 6),
     }
-    if reason := _own_words(attempt):
+    if reason := reason_of(attempt):
         told["reason"] = reason
     return told
-
-
-def _own_words(attempt: AttemptRecord) -> str:
-    """Return why there was no reply, in words of ours. What providers say may quote the prompt: it is not logged."""
-    return _cut(attempt.message) if attempt.status == 0 and attempt.verdict != "gone" else ""
-
-
-def _error(record: ExchangeRecord) -> str:
-    """Return what went wrong, in words of ours."""
-    for attempt in record.attempts:
-        if attempt.message == record.error and attempt.status >= 400:
-            return f"{attempt.provider} refused the request"
-        if attempt.message == record.error and attempt.message.startswith(STREAM_ERROR):
-            return STREAM_ERROR
-    return _cut(record.error)
 
 
 def _text_line(record: ExchangeRecord) -> str:
     tried = "→".join(attempt.provider for attempt in record.attempts) or "-"
     parts = [
-        f"{record.status} {_plain(_cut(record.model)) or '-'} {tried}",
+        f"{record.status} {_plain(cut(record.model)) or '-'} {tried}",
         f"{(record.ended_at - record.started_at) * 1000:.0f} ms",
     ]
     if (ttft_s := _ttft_s(record)) is not None and record.is_stream:
@@ -199,9 +180,9 @@ def _text_line(record: ExchangeRecord) -> str:
         parts.append(f"{record.usage.prompt_tokens}+{record.usage.completion_tokens} tokens")
         if record.cost_usd_nanos is not None:
             parts.append(f"${record.cost_usd_nanos / 1e9:.6f}")
-    parts += (f"{attempt.provider}: {_plain(reason)}" for attempt in record.attempts if (reason := _own_words(attempt)))
+    parts += (f"{attempt.provider}: {_plain(reason)}" for attempt in record.attempts if (reason := reason_of(attempt)))
     if record.end != "ok":
-        parts.append(f"{record.end}: {_plain(_error(record))}" if record.error else record.end)
+        parts.append(f"{record.end}: {_plain(error_of(record))}" if record.error else record.end)
     return " · ".join(parts) + f" · {record.id}\n"
 
 

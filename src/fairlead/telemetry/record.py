@@ -8,6 +8,7 @@ import msgspec
 
 from fairlead.catalog.model import Endpoint
 from fairlead.catalog.pricing import Usage
+from fairlead.telemetry.trace import Trace
 
 STREAM_ERROR = "the provider ended the stream with an error"
 """Of a record's error, with what the provider said behind it."""
@@ -51,6 +52,12 @@ class AttemptRecord:
     message: str = ""
     begun_at: float = field(default=0.0, compare=False)
     """Monotonic seconds."""
+    first_content_at: float = field(default=0.0, compare=False)
+    """Monotonic seconds; 0 when there was none."""
+    span_id: int = field(default=0, compare=False)
+    """In the exchange's trace, if it has one."""
+    endpoint: Endpoint | None = field(default=None, compare=False)
+    """Who was asked, if the exchange has a trace."""
 
 
 class ExchangeRecord(msgspec.Struct):
@@ -120,6 +127,8 @@ class ExchangeRecord(msgspec.Struct):
     """Slug of the preset that lay under the request."""
     session: str = ""
     user: str = ""
+    trace: Trace | None = None
+    """What it is part of; None while traces are off."""
 
     def answered_by(self, endpoint: Endpoint) -> None:
         """Note who answers."""
