@@ -118,6 +118,18 @@ async def test_what_ended_with_something_held_is_settled_in_the_same_turn(settle
     await till.close()
 
 
+async def test_traces_are_told_of_what_has_been_settled(settlement, till):
+    class Traces:
+        keep = staticmethod(lambda record: seen.append((record.id, record.cost_usd_nanos, record.unsettled)))
+
+    seen = []
+    settlement._traces = Traces
+    settlement.keep(exchange("gen-1"))
+    settlement.flush()
+    assert seen == [("gen-1", COST, None)]
+    await till.close()
+
+
 async def test_replies_under_way_are_told_once_unless_all_are_wanted(settlement, till):
     paths = dispatches(Catalog({PRICED.model.id: PRICED.model}, {PRICED.model.id: (PRICED,)}, {}), ProxyRule())
     begun = exchange("gen-1", end="", ended_at=0.0, unsettled=None, endpoint_id=PRICED.id, first_content_at=10.5)

@@ -94,6 +94,7 @@ from fairlead.telemetry.heard import Heard
 from fairlead.telemetry.log import Logger, RequestLog, make_logger
 from fairlead.telemetry.meter import Meter
 from fairlead.telemetry.slots import Slots
+from fairlead.traces import check_traces, traces_of
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
 from fairlead.upstream.dispatch import ProxyRule, dispatches
@@ -211,8 +212,9 @@ class Worker:
         self._meter = Meter(self._slots, lambda model: model in self._relay.routes.catalog.models)
         parts = self.drain, self._admission, self._client, self._relay.budget, self._board, self._keys, self._till
         self._gauges = Gauges(self._meter, *parts, requests)
+        self._traces = traces_of(self._settings, self._meter, self._log, random.Random())
         self.settlement = Settlement(
-            self._board, self._relay.estimates, self._till, self._meter, requests, self._report
+            self._board, self._relay.estimates, self._till, self._meter, requests, self._report, self._traces
         )
 
     def _app(self) -> App:
@@ -229,6 +231,7 @@ class Worker:
             self._report,
             self._cache() if self._settings.cache else None,
             self._presets,
+            self._traces.begin if self._traces is not None else None,
         )
         hot = {f"{base}/{api}": self._inference for base in BASES for api in ("chat/completions", "responses")}
         key = self._settings.admin_key
@@ -331,6 +334,8 @@ class Worker:
             await self._health.flush()
             await self._percentile_sync.flush()
             await self._pin_sync.flush()
+            if self._traces is not None:
+                await self._traces.close()
             self._slots.close()
             self._client.close()
             await self._redis.aclose()
@@ -351,6 +356,8 @@ class Worker:
             now = clock.monotonic()
             self._gauges.measure(now, now - wanted)
             self.settlement.flush()
+            if self._traces is not None:
+                self._traces.turn(now)
 
     def _under_way(self, is_all: bool) -> list[Generation]:
         running, dispatches = self._inference.running(), self._relay.routes.dispatches
@@ -514,6 +521,7 @@ def check_catalog(settings: Settings) -> None:
     known = [ProviderModels(source.provider, source.declared) for source in sources_of(settings, {})]
     dispatches(build(builtin(), read_overrides(settings), known), proxy_rule(settings))
     upstream_tls(settings)
+    check_traces(settings)
 
 
 def upstream_tls(settings: Settings) -> ssl.SSLContext:

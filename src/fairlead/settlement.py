@@ -12,6 +12,7 @@ from fairlead.telemetry.generation import Generation, generation_of
 from fairlead.telemetry.log import RequestLog
 from fairlead.telemetry.meter import Meter
 from fairlead.telemetry.record import ExchangeRecord
+from fairlead.traces import Traces
 from fairlead.upstream.dispatch import Dispatch
 from fairlead.wire.tokens import TokenEstimates
 
@@ -27,6 +28,7 @@ class Settlement:
         meter: Meter,
         requests: RequestLog,
         report: Callable[[str, BaseException], None],
+        traces: Traces | None = None,
     ) -> None:
         self._board = board
         self._estimates = estimates
@@ -34,6 +36,7 @@ class Settlement:
         self._meter = meter
         self._requests = requests
         self._report = report
+        self._traces = traces
         self._finished: list[ExchangeRecord] = []
         self._is_due = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -68,6 +71,8 @@ class Settlement:
             for record in finished:
                 self._give_back(record)
                 self._meter.keep(record)
+                if self._traces is not None:
+                    self._traces.keep(record)
 
     def flush(self) -> None:
         """Settle and write what has ended since the last time."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from fairlead.config import kinds
 from fairlead.config.kinds import Unfit, one_of, seconds, size, whole
+from fairlead.config.secret import Secret
 
 PORT = whole(0, 65535)
 SIZE = size(1024, 2**30)
@@ -40,6 +41,14 @@ SIZE = size(1024, 2**30)
         (kinds.WORDS, "LocalHost, .internal,", ("localhost", ".internal")),
         (kinds.PATTERNS, "OpenAI/*, !*-pro,", ("openai/*", "!*-pro")),
         (kinds.TRIGGERS, "证明=max, x=1 = low", (("证明", "max"), ("x=1", "low"))),
+        (
+            kinds.ATTRIBUTES,
+            "team = a%2Cb, deployment.environment.name=größe,",
+            (("team", "a,b"), ("deployment.environment.name", "größe")),
+        ),
+        (kinds.ATTRIBUTES, "a=1,a=2=3", (("a", "2=3"),)),
+        (kinds.HEADERS, "X-Key=%20a b%3D, empty=", (("x-key", Secret(" a b=")), ("empty", Secret("")))),
+        (kinds.TEXT, " fairlead eu ", "fairlead eu"),
         (kinds.PRESENCE, "0", True),
         (kinds.FORCE, "0", False),
         (kinds.FORCE, "1", True),
@@ -77,6 +86,15 @@ def test_what_fits(kind, text, value):
         (kinds.NETWORKS, "10.0.0.0/33"),
         (kinds.NETWORKS, "localhost"),
         (kinds.PATH, "a\0b"),
+        (kinds.OTLP_URL, "localhost:4318"),
+        (kinds.OTLP_URL, "grpc://localhost:4317"),
+        (kinds.ATTRIBUTES, "team"),
+        (kinds.ATTRIBUTES, "=search"),
+        (kinds.ATTRIBUTES, "team=%ff"),
+        (kinds.HEADERS, "Bearer sk-1"),
+        (kinds.HEADERS, "two words=1"),
+        (kinds.HEADERS, "a=1%0d%0ab: 2"),
+        (kinds.HEADERS, "a=größe"),
         (kinds.SECRET, "sk-with a-blank"),
         (kinds.SECRET, "sk-line\n"),
         (kinds.SECRET, "sk-“quoted”"),
@@ -141,6 +159,14 @@ def test_proxies_we_cannot_use(url):
 
 def test_equal_keys_count_once():
     assert [key.reveal() for key in kinds.SECRETS.convert("a, b,a,")] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("X-Key=sk-1, authorization=Bearer%20sk-2", "X-Key=…,authorization=…"), ("sk-secret-alone", "…")],
+)
+def test_of_headers_the_names_are_shown(text, shown):
+    assert kinds.HEADERS.mask(text) == shown
 
 
 ALL = [value for value in vars(kinds).values() if isinstance(value, kinds.Kind)] + [PORT, SIZE, seconds(0, 10)]

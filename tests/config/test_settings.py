@@ -13,6 +13,8 @@ FULL = {
     "HTTPS_PROXY": f"http://user:{KEY}@proxy:3128",
     "NO_PROXY": "localhost",
     "OPENAI_API_KEY": KEY,
+    "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://user:{KEY}@collector.example",
+    "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{KEY}",
     "FAIRLEAD_PROVIDERS__LAB__BASE_URL": "http://lab.example/v1",
     "FAIRLEAD_PROVIDERS__LAB__API_KEY": KEY,
     "FAIRLEAD_PROVIDERS__LAB__HEADERS__X_TOKEN": KEY,

@@ -133,6 +133,7 @@ def test_what_is_counted_is_shown():
     unseen = {metric.name for metric in METRICS if not re.search(rf"{metric.name}(_bucket|_count|_sum)?\b", shown)}
     assert unseen == {
         "fairlead_estimated_usage_total", "fairlead_log_lines_dropped_total", "fairlead_metric_updates_dropped_total",
+        "fairlead_traces_sent_total", "fairlead_traces_dropped_total",
         "fairlead_admission_in_flight", "fairlead_admission_bytes", "fairlead_build_info",
         "fairlead_endpoint_token_seconds", "fairlead_endpoint_error_ratio", "fairlead_endpoint_cut_ratio",
         "fairlead_endpoint_in_flight",

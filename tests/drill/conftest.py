@@ -22,6 +22,10 @@ REAL = {
     "FAIRLEAD_ADMIN_KEY": "sk-real-admin-0123456789abcdef",
     "FAIRLEAD_API_KEYS": "sk-real-client-0123456789abcdef",
     "FAIRLEAD_ALERT_WEBHOOK_URL": "https://hooks.example/sk-real-webhook",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "https://me:sk-real-collector@collector.example",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example/v1/traces?token=sk-real-collector",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20sk-real-collector",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-key=sk-real-collector",
     "FAIRLEAD_MAX_ATTEMPTS": "3",
     "FAIRLEAD_PROBE_MAX_S": "9",
 }

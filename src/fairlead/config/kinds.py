@@ -6,12 +6,12 @@ means "not what the kind expects". Reasons never repeat the text, which may be s
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -91,6 +91,7 @@ _SIZE = re.compile(r"([0-9]{1,15}) ?(B|K|KB|KIB|M|MB|MIB|G|GB|GIB)?", re.IGNOREC
 _FACTOR = {"": 1, "K": 1000, "KI": 1024, "M": 1000**2, "MI": 1024**2, "G": 1000**3, "GI": 1024**3}
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(:[0-9]{1,5})?")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
@@ -177,12 +178,39 @@ def _mask_items(text: str) -> str:
     return ",".join(mask(item) for item in items(text))
 
 
-def _webhook_url(text: str) -> SecretUrl:
+def _http_url(text: str) -> SecretUrl:
     url = text.strip()
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or not _VISIBLE_ASCII.fullmatch(url):
         raise ValueError
     return SecretUrl(url)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """The parts of a comma-separated list of name=value; values may be percent-encoded."""
+    for item in items(text):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not _TOKEN.fullmatch(name):
+            raise Unfit("each item must be name=value, the name without blanks; write a comma in a value as %2C")
+        yield name, unquote(value, errors="strict")
+
+
+def _attributes(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(dict(_pairs(text)).items())
+
+
+def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
+    headers = {name.lower(): value for name, value in _pairs(text)}
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise Unfit(f"the value of {name} has characters no header can carry")
+    return tuple((name, Secret(value)) for name, value in headers.items())
+
+
+def _mask_pairs(text: str) -> str:
+    return ",".join(
+        f"{name.strip()}=…" if equals else "…" for name, equals, _ in (i.partition("=") for i in items(text))
+    )
 
 
 def _usd(text: str) -> Decimal:
@@ -244,9 +272,15 @@ REDIS_URL: Kind[SecretUrl] = Kind(
 PROXY_URL: Kind[SecretUrl] = Kind("the URL of a proxy", "http://proxy.example:3128", _http_proxy_url, mask_url)
 FALLBACK_PROXY_URL: Kind[SecretUrl] = Kind("the URL of a proxy", "http://proxy.example:3128", _proxy_url, mask_url)
 """Of any scheme: whether it can be used matters only where no better variable is set."""
-WEBHOOK_URL: Kind[SecretUrl] = Kind(
-    "an http:// or https:// URL", "https://hooks.example/fairlead", _webhook_url, mask_url
+WEBHOOK_URL: Kind[SecretUrl] = Kind("an http:// or https:// URL", "https://hooks.example/fairlead", _http_url, mask_url)
+OTLP_URL: Kind[SecretUrl] = Kind("an http:// or https:// URL", "http://localhost:4318", _http_url, mask_url)
+ATTRIBUTES: Kind[tuple[tuple[str, str], ...]] = Kind(
+    "a comma-separated list of name=value", "deployment.environment.name=production,team=search", _attributes
 )
+HEADERS: Kind[tuple[tuple[str, Secret], ...]] = Kind(
+    "a comma-separated list of name=value", "authorization=Bearer%20…", _headers, _mask_pairs
+)
+TEXT: Kind[str] = Kind("a text", "fairlead", str.strip)
 USD: Kind[Decimal] = Kind("an amount in USD, as 25 or 0.5", "25", _usd)
 PARTS: Kind[tuple[float, ...]] = Kind("a comma-separated list of numbers above 0, as 0.8,1", "0.8,1", _parts)
 WORDS: Kind[tuple[str, ...]] = Kind(

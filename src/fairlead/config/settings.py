@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from fairlead.catalog.model import Provider, Timeouts
 from fairlead.config.secret import Secret, SecretUrl
+from fairlead.telemetry.sampling import SamplerName
 
 Network = IPv4Network | IPv6Network
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -106,6 +107,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "text"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     color: Literal["auto", "always", "never"] = "auto"
+
+    otel_exporter_otlp_endpoint: SecretUrl | None = None
+    """Without the path; traces are sent if there is this or the next, and `otel_sdk_disabled` is False."""
+    otel_exporter_otlp_traces_endpoint: SecretUrl | None = None
+    otel_exporter_otlp_headers: tuple[tuple[str, Secret], ...] = ()
+    """(name in lower case, value)."""
+    otel_exporter_otlp_traces_headers: tuple[tuple[str, Secret], ...] = ()
+    otel_exporter_otlp_protocol: Literal["http/protobuf", "http/json", "grpc"] = "http/protobuf"
+    otel_traces_sampler: SamplerName = "parentbased_always_on"
+    otel_traces_sampler_arg: float = 1.0
+    otel_service_name: str | None = None
+    otel_resource_attributes: tuple[tuple[str, str], ...] = ()
+    otel_sdk_disabled: bool = False
 
     providers: tuple[ProviderSettings, ...] = ()
     """Built-in ones first, then the declared ones by name."""

@@ -4,9 +4,11 @@ The loader, the documentation and `.env.example` follow this table. The variable
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 from fairlead.config import kinds
 from fairlead.config.kinds import AnyKind, number, one_of, seconds, size, whole
+from fairlead.telemetry.sampling import SamplerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,49 @@ _OUTPUT = (
     Setting("FORCE_COLOR", "(none)", "Set: colour without a terminal too", kinds.FORCE, is_file_allowed=False),
 )
 
+_TRACES = (
+    Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "(none)",
+        "Collector that traces are sent to, by OTLP/HTTP below /v1/traces; needs the extra `otel`",
+        kinds.OTLP_URL,
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "(none)",
+        "The same with its whole path, in place of the other",
+        kinds.OTLP_URL,
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "(none)",
+        "Headers sent there: name=value, comma-separated, values percent-encoded",
+        kinds.HEADERS,
+    ),
+    Setting("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "(none)", "The same, in place of the others", kinds.HEADERS),
+    Setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        "How traces are sent; no other way is supported",
+        one_of("http/protobuf", "http/json", "grpc"),
+    ),
+    Setting(
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_always_on",
+        "Which requests are traced; parentbased: a caller that is in a trace decides for its own",
+        one_of(*get_args(SamplerName)),
+    ),
+    Setting("OTEL_TRACES_SAMPLER_ARG", "1", "Share of all that traceidratio takes, from 0 to 1", number(0, 1)),
+    Setting("OTEL_SERVICE_NAME", "(fairlead)", "What this service is called in traces", kinds.TEXT),
+    Setting(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "(none)",
+        "What else is said of it: name=value, comma-separated, values percent-encoded",
+        kinds.ATTRIBUTES,
+    ),
+    Setting("OTEL_SDK_DISABLED", "off", "No traces, whatever else is set", kinds.SWITCH),
+)
+
 GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
     ("Listener", _LISTENER),
     ("State", _STATE),
@@ -313,6 +358,7 @@ GROUPS: tuple[tuple[str, tuple[Setting, ...]], ...] = (
     ("Limits on callers", _LIMITS),
     ("Connections to providers", _UPSTREAM),
     ("Output", _OUTPUT),
+    ("Traces", _TRACES),
 )
 """The settings under the headings that people read them by."""
 

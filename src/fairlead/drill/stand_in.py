@@ -137,6 +137,10 @@ def isolated(
         proxy=ProxySettings(),
         log_format="json",
         log_level="info",
+        otel_exporter_otlp_endpoint=None,
+        otel_exporter_otlp_traces_endpoint=None,
+        otel_exporter_otlp_headers=(),
+        otel_exporter_otlp_traces_headers=(),
         providers=_providers(settings, list(rows), urls),
         providers_off=(),
     )

@@ -121,6 +121,8 @@ LOOP_LAG = _histogram(
 )  # fmt: skip
 WORKER_STARTS = _counter("fairlead_worker_starts_total", "Workers that have been started.")
 LOG_DROPPED = _counter("fairlead_log_lines_dropped_total", "Lines of the request log that could not be written.")
+TRACES_SENT = _counter("fairlead_traces_sent_total", "Requests whose trace a collector has taken.")
+TRACES_DROPPED = _counter("fairlead_traces_dropped_total", "Requests whose trace none would take in time.")
 SERIES_DROPPED = _counter("fairlead_metric_updates_dropped_total", "Figures lost since a worker had no room for them.")
 
 WORKERS = _gauge("fairlead_workers", "Workers that are alive.")
@@ -164,6 +166,7 @@ ENDPOINT_IN_FLIGHT = _of_endpoint("fairlead_endpoint_in_flight", "Attempts under
 METRICS = (
     REQUESTS, DURATION, FIRST_TOKEN, SPEED, OVERHEAD, TOKENS, CACHED_TOKENS, REASONING_TOKENS, COST, ESTIMATED,
     ATTEMPTS, FAILOVERS, STREAM_ABORTS, CACHE, TRANSITIONS, EJECTIONS, PROBES, LOOP_LAG, WORKER_STARTS, LOG_DROPPED,
+    TRACES_SENT, TRACES_DROPPED,
     SERIES_DROPPED, WORKERS, DRAINING, IN_FLIGHT, WAITING, ADMITTED, ADMITTED_BYTES, CONNECTIONS, RETRY_BUDGET,
     HEALTH_AWAY, KEYS_AWAY, MONEY_AWAY, LEASE_WAITS, UNSETTLED, MEMORY, MEMORY_MOST, STORE_UP, SPEND_ALERTS, BUILD,
     STATE, SHARE, ENDPOINT_FIRST_TOKEN, ENDPOINT_TOKEN, ENDPOINT_ERRORS, ENDPOINT_CUTS, ENDPOINT_IN_FLIGHT,
