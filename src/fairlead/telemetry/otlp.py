@@ -38,10 +38,11 @@ class Collector:
     def send(self, spans: Sequence[Span]) -> str:
         """Send `spans`, trying again for some seconds; return what went wrong, "" if nothing did."""
         self._words.reason = ""
-        result = self._exporter.export([self._readable(span) for span in spans])
+        result = self._exporter.export([self.readable(span) for span in spans])
         return "" if result is SpanExportResult.SUCCESS else self._words.reason or "it does not take them"
 
-    def _readable(self, span: Span) -> ReadableSpan:
+    def readable(self, span: Span) -> ReadableSpan:
+        """Return the span as the SDK has it."""
         trace = span.trace
         state = TraceState.from_header([trace.state.decode()]) if trace.state else None
         flags = TraceFlags(trace.flags)
