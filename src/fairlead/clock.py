@@ -10,3 +10,6 @@ monotonic = time.monotonic  # noqa: TID251 - this is the door
 
 wall = time.time  # noqa: TID251 - this is the door
 """Unix seconds: only for what people and other machines read (`created`, ids, logs)."""
+
+thread_cpu = time.thread_time
+"""CPU seconds that this thread has taken: for one that must not take too much beside the loop."""

@@ -1,7 +1,9 @@
+import itertools
 import threading
 
 import pytest
 
+from fairlead import clock
 from fairlead.telemetry import outbox
 from fairlead.telemetry.outbox import AT_ONCE, Outbox
 from fairlead.telemetry.record import ExchangeRecord
@@ -89,6 +91,17 @@ def test_while_nobody_answers_only_so_much_is_kept(box, receiver, monkeypatch):
     assert box.dropped == 3
     receiver.open.set()
     until(lambda: box.sent == 6)
+
+
+def test_who_has_worked_much_rests_until_the_end(receiver, monkeypatch):
+    monkeypatch.setattr(clock, "thread_cpu", itertools.count(0, 1000).__next__)
+    box = Outbox(receiver)
+    box.put(records(1))
+    until(lambda: box.sent == 1)
+    box.put(records(2))
+    assert len(box._waiting) == 2, "for 3000 s"
+    box.close(PATIENCE_S)
+    assert (box.sent, box.dropped) == (3, 0)
 
 
 def test_what_waits_at_the_end_is_sent(receiver):
