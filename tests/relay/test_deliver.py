@@ -11,6 +11,9 @@ from fairlead.catalog.model import Timeouts
 from fairlead.demo.script import Script
 from fairlead.health.outcome import Verdict
 from fairlead.relay.deliver import Delivery
+from fairlead.relay.tap import KEPT_BYTES
+from fairlead.telemetry.own_words import error_of
+from fairlead.telemetry.record import STREAM_ERROR
 from fairlead.wire.openrouter_chunks import ChunkAdapter
 from harness.gateway import MODEL, gateway
 from harness.http import ask, chat_body, events, read_answer, request_bytes
@@ -318,3 +321,19 @@ async def test_a_caller_can_see_what_its_provider_was_sent():
         wrong = await ask(served, chat_body(stream=True, debug={"echo_upstream_body": 1}), path=OPENROUTER)
         assert (wrong.status, wrong.json["error"]["param"]) == (400, "debug.echo_upstream_body")
         assert len(served.simulators[0].requests) == 2
+
+
+@pytest.mark.parametrize("path", [OPENROUTER, "/v1/responses"])
+@pytest.mark.parametrize("after", [0, 200])
+async def test_however_long_an_error_in_a_stream_is_its_words_are_for_the_caller_only(path, after):
+    """They may quote the prompt, which may be longer than what is kept of a stream, or much may follow."""
+    told = "this is what you said: " + "my plan " * (KEPT_BYTES // 4)
+    chunk = b'data: {"choices":[{"delta":{"content":"so"},"finish_reason":null}]}\n\n'
+    error = b"data: %b\n\n" % json.dumps({"error": {"message": told}}).encode()
+    body = chat_body(stream=True) if "chat" in path else json.dumps({"model": MODEL, "input": "", "stream": True})
+    async with gateway(Script(body=chunk + error + chunk * after)) as served:
+        answer = await ask(served, body if isinstance(body, bytes) else body.encode(), path=path)
+        assert b"this is what you said" in answer.body
+        [record] = served.records
+        assert (record.end, record.attempts[-1].verdict) == ("cut", Verdict.CUT)
+        assert error_of(record) == STREAM_ERROR

@@ -201,8 +201,9 @@ class Delivery:
         if told is not None:
             said = said_by(self._won.dispatch.endpoint, told).message
             outcome = Outcome(Verdict.CUT, 200, f"{STREAM_ERROR}: {said}")
-        elif adapter is not None and adapter.fault is not None:  # the caller has been told, and nothing after it
-            outcome = Outcome(Verdict.CUT, 200, adapter.fault.message)
+        elif adapter is not None and (fault := adapter.fault) is not None:  # the caller has been told, and no more
+            is_theirs = "provider_name" in fault.metadata  # in their words, and too far back for the tap
+            outcome = Outcome(Verdict.CUT, 200, f"{STREAM_ERROR}: {fault.message}" if is_theirs else fault.message)
         else:
             record.end = "ok"
             return OK
