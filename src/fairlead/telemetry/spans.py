@@ -83,7 +83,7 @@ def _told(record: ExchangeRecord) -> Iterator[tuple[str, Value | None]]:
     yield "gen_ai.request.stream", True if record.is_stream else None
     yield "gen_ai.response.model", record.model if record.provider else None
     yield "gen_ai.response.id", cut(record.upstream_id)
-    yield "gen_ai.response.finish_reasons", (record.finish_reason,) if record.finish_reason else None
+    yield "gen_ai.response.finish_reasons", (cut(record.finish_reason),) if record.finish_reason else None
     if record.is_stream and record.first_content_at:
         yield "gen_ai.response.time_to_first_chunk", round(record.first_content_at - record.started_at, 6)
     yield "gen_ai.conversation.id", cut(record.session)
