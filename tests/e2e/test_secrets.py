@@ -70,7 +70,20 @@ def test_the_configuration_is_shown_without_them(rough):
 CLIENT, ADMIN = "sk-e2e-laden-client-5a01c7", "sk-e2e-laden-admin-c8e2940b17"
 HEADER, HOOK, SIGNS = "team-e2e-credential-51c0", "hook-e2e-token-77aa31", "webhook-e2e-secret-0d2f"
 STORE, PROXY = "redis-e2e-password-9b1e", "proxy-e2e-password-33f8"
-SECRETS = {CLIENT, ADMIN, HEADER, HOOK, SIGNS, STORE, PROXY, "sk-e2e-upstream-of-near", "sk-e2e-upstream-of-far"}
+TRACES, COLLECTOR = "traces-e2e-token-62d1", "collector-e2e-password-b04a"
+SECRETS = {
+    CLIENT,
+    ADMIN,
+    HEADER,
+    HOOK,
+    SIGNS,
+    STORE,
+    PROXY,
+    TRACES,
+    COLLECTOR,
+    "sk-e2e-upstream-of-near",
+    "sk-e2e-upstream-of-far",
+}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +120,9 @@ def laden(near, far, store, tmp_path_factory):
         "FAIRLEAD_BUDGET_DAILY_USD": "1",
         "FAIRLEAD_ALERT_WEBHOOK_URL": f"http://127.0.0.1:1/hook?token={HOOK}",
         "FAIRLEAD_ALERT_WEBHOOK_SECRET": SIGNS,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://operator:{COLLECTOR}@127.0.0.1:1/",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-key={TRACES},authorization=Bearer%20{TRACES}",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "0.5",
         "HTTPS_PROXY": f"http://operator:{PROXY}@127.0.0.1:1",
         "PYTHONFAULTHANDLER": "1",  # as an operator may set it: a process that dies tells where each thread was
         **provider("near", near, models="near/m,near/dear", price_prompt=1, price_completion=1),
@@ -153,6 +169,11 @@ def test_a_proxy_that_is_away(asker, laden):
     assert answer.status == 502
     shows_none(answer.body)
     laden.request(answer.headers["x-generation-id"])
+
+
+def test_a_collector_that_is_away(asker, laden):
+    asker.chat("near/m")
+    laden.expect("traces cannot be delivered")
 
 
 @pytest.mark.parametrize(
