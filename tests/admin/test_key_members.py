@@ -39,6 +39,7 @@ def test_everything_at_once():
             "max_concurrency": 4,
             "preferences": {"sort": "price"},
             "auto_routing": True,
+            "resume_tokens": 0,
             "is_management": False,
             "workspace_id": None,
             "creator_user_id": None,
@@ -57,6 +58,7 @@ def test_everything_at_once():
         "max_concurrency": 4,
         "preferences": '{"sort":"price"}',
         "is_auto_routing": True,
+        "resume_tokens": 0,
         "is_management": False,
     }
 
@@ -73,6 +75,7 @@ def test_null_takes_back_whatever_can_be_taken_back():
         "max_concurrency": None,
         "preferences": None,
         "auto_routing": None,
+        "resume_tokens": None,
     }
     read = read_changes(given, NOW)
     key = ApiKey("h", "n", "l")
@@ -172,6 +175,9 @@ class TestLimit:
         ("preferences", {"ordre": []}, "unknown field `ordre`"),
         ("auto_routing", "on", "true, false, or null"),
         ("auto_routing", 1, "true, false, or null"),
+        ("resume_tokens", -1, "from 0, which is never, to 100000"),
+        ("resume_tokens", 100_001, "or null for what the provider and the gateway are set to"),
+        ("resume_tokens", False, "a whole number of tokens"),
         ("include_byok_in_limit", True, "all spending counts"),
         ("workspace_id", "0df9e665", "there are no workspaces here"),
     ],

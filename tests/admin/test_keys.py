@@ -109,6 +109,7 @@ class TestCreate:
             "max_concurrency": 2,
             "preferences": {"max_price": {"prompt": 0.1}},
             "auto_routing": False,
+            "resume_tokens": 0,
             "is_management": False,
         }
         answer = await ask("POST", KEYS, given)

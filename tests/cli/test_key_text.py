@@ -71,6 +71,7 @@ def test_everything_about_one_with_all_of_them():
         max_concurrency=4,
         preferences='{"sort":"price"}',
         is_auto_routing=False,
+        resume_tokens=2000,
         creator="oauth:https://app.example",
     )
     assert key_lines(key, SPENT, NOW) == [
@@ -89,4 +90,5 @@ def test_everything_about_one_with_all_of_them():
         "rates         60 requests a minute, 4 requests at a time",
         'preferences   {"sort":"price"}',
         "auto routing  off",
+        "resume        within 2000 tokens",
     ]

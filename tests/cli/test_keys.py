@@ -57,6 +57,7 @@ def test_every_condition(fairlead, kept_store):
     created = fairlead(
         *("keys", "create", "--name", "team", "--limit", "12.5", "--reset", "monthly", "--expires", "7d"),
         *("--models", "openai/*, *:free", "--providers", "groq", "--rpm", "60", "--tpm", "1000", "--concurrency", "2"),
+        *("--resume-tokens", "0"),
         "--json",
     )
     assert created.returncode == 0, created.stderr
@@ -71,6 +72,7 @@ def test_every_condition(fairlead, kept_store):
         "requests_per_minute": 60,
         "tokens_per_minute": 1000,
         "max_concurrency": 2,
+        "resume_tokens": 0,
         "is_management": False,
     }
     assert found | expected == found

@@ -22,6 +22,7 @@ KINDS = {member.variable: member.kind for member in MEMBERS}
         ("ZDR", "yes", True),
         ("QUANTIZATION", "FP8", "fp8"),
         ("DIALECT", "openai", "openai"),
+        ("RESUME_TOKENS", "0", 0),
     ],
 )
 def test_what_fits(member, text, value):
@@ -47,6 +48,8 @@ def test_what_fits(member, text, value):
         ("PRICE_PROMPT", "999999999"),
         ("WEIGHT", "-1"),
         ("MAX_CONCURRENCY", "0"),
+        ("RESUME_TOKENS", "-1"),
+        ("RESUME_TOKENS", "100001"),
         ("DATA_COLLECTION", "maybe"),
         ("QUANTIZATION", "int3"),
         ("DIALECT", "cobol"),

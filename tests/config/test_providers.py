@@ -128,6 +128,7 @@ class TestDeclared:
                 f"{LAB}TIMEOUT_FIRST_BYTE_S": "2",
                 f"{LAB}TIMEOUT_IDLE_S": "3",
                 f"{LAB}TIMEOUT_TOTAL_S": "4",
+                f"{LAB}RESUME_TOKENS": "0",
             }
         )
         assert only(loaded) == Provider(
@@ -143,6 +144,7 @@ class TestDeclared:
             data_collection="deny",
             is_zdr=True,
             timeouts=Timeouts(1.0, 2.0, 3.0, 4.0),
+            resume_tokens=0,
         )
         assert loaded.settings.providers[0].declared_models == (("a/b", "a/b"), ("c/d", "e"))
 

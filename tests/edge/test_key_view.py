@@ -26,6 +26,7 @@ FULL = replace(
     max_concurrency=4,
     preferences='{"sort":"price"}',
     is_auto_routing=True,
+    resume_tokens=0,
     creator="oauth:https://app.example",
 )
 SPENT = Spent(7_000_000_001, 1_000_000_000, 2_500_000_000, 3_000_000_000, 12, 1_700_000_002)
@@ -66,6 +67,7 @@ def test_a_key_without_conditions_that_was_never_used():
         "max_concurrency": None,
         "preferences": None,
         "auto_routing": None,
+        "resume_tokens": None,
     }
 
 
@@ -90,6 +92,7 @@ def test_one_with_everything():
         "max_concurrency": 4,
         "preferences": {"sort": "price"},
         "auto_routing": True,
+        "resume_tokens": 0,
     }
     assert key_object(replace(KEY, is_disabled=True), Spent())["disabled"] is True
 
@@ -139,6 +142,7 @@ def test_as_its_holder_sees_it():
         "max_concurrency": 4,
         "preferences": {"sort": "price"},
         "auto_routing": True,
+        "resume_tokens": 0,
     }
 
 

@@ -54,7 +54,8 @@ class Undecided(random.Random):
 class Gateway:
     """Serves `MODEL` from the given simulators, asked in the order given. `records` are the finished exchanges.
 
-    `models`: others, each with the places of those who serve it; `key`: attributes of the one key.
+    `models`: others, each with the places of those who serve it; `key`: attributes of the one key; `provider`: of all
+    of them.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Gateway:
         admission=None,
         max_concurrency=None,
         begin_trace=None,
+        provider=(),
         **guard,
     ):
         self.simulators = simulators
@@ -91,6 +93,7 @@ class Gateway:
                     api_key=f"up-{n}",
                     timeouts=timeouts,
                     max_concurrency=max_concurrency,
+                    **dict(provider),
                 )
                 for n, sim in enumerate(simulators)
             ]

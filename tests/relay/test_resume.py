@@ -134,5 +134,26 @@ async def test_a_spent_retry_budget_forbids_it():
         assert not served.simulators[1].requests
 
 
+@pytest.mark.parametrize(
+    ("key", "provider", "others", "is_resumed"),
+    [
+        (None, None, 0, False),
+        (None, 100, 0, True),
+        (None, 0, 100, False),
+        (None, 1, 100, False),
+        (100, 0, 0, True),
+        (0, 100, 100, False),
+        (1, 100, 100, False),
+    ],
+)
+async def test_the_keys_setting_goes_before_the_providers_and_that_before_the_gateways(
+    key, provider, others, is_resumed
+):
+    own = {"key": {"resume_tokens": key}, "provider": {"resume_tokens": provider}}
+    async with serve(BROKEN, WHOLE, resume_tokens=others, **own) as served:
+        assert (await read(served))[1] == ("stop" if is_resumed else "error")
+        assert len(served.simulators[1].requests) == is_resumed
+
+
 def test_it_is_off_unless_asked_for():
     assert RelayLimits().resume_tokens == 0

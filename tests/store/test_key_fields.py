@@ -33,6 +33,7 @@ keys = st.builds(
     max_concurrency=st.none() | numbers,
     preferences=texts,
     is_auto_routing=st.none() | st.booleans(),
+    resume_tokens=st.none() | numbers,
     creator=texts,
 )
 ATTRIBUTES = {field.name for field in dataclasses.fields(ApiKey)}
@@ -98,6 +99,7 @@ NAMES += [
     "tokens_per_minute",
     "max_concurrency",
     "auto_routing",
+    "resume_tokens",
     "creator",
 ]
 ODD = (

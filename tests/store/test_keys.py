@@ -92,6 +92,7 @@ FULL = {
     "max_concurrency": 4,
     "preferences": '{"sort":"price"}',
     "is_auto_routing": False,
+    "resume_tokens": 0,
     "creator": "oauth:https://app.example",
 }
 """All that a key may have besides what every key has."""

@@ -22,6 +22,9 @@ DEMO_KEY = "sk-fl-demo"
 
 Reset = Literal["daily", "weekly", "monthly"]
 
+MOST_RESUMED = 100_000
+"""The highest `resume_tokens`: some 30 MB of a stream are kept for so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
@@ -56,6 +59,8 @@ class ApiKey:
     """Default routing preferences: a JSON object in the shape of a request's `provider`; empty for none."""
     is_auto_routing: bool | None = None
     """The auto-routing switch of this key; None: the instance's."""
+    resume_tokens: int | None = None
+    """A stream that breaks off after no more than so many is asked for again; None: as for others, 0: never."""
     creator: str = ""
     """Who made it: empty for the operator, `key:<hash>` for a management key, `oauth:<origin of the callback>` for an
     app."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple, cast, get_args
 
 from fairlead.access.iso import unix_of
-from fairlead.access.keys import Reset
+from fairlead.access.keys import MOST_RESUMED, Reset
 from fairlead.access.preferences import pack_preferences
 from fairlead.access.usd import MOST_USD, usd_nanos
 from fairlead.errors import ApiError
@@ -80,9 +80,9 @@ def _is_pattern(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MOST_NAME_CHARS and value.isprintable() and " " not in value
 
 
-def _count(most: int) -> Callable[[Any, float], int | None]:
+def _count(most: int, least: int = 1) -> Callable[[Any, float], int | None]:
     def read(value: Any, _: float) -> int | None:
-        if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most):
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= most):
             return value
         raise ValueError
 
@@ -133,6 +133,12 @@ _MEMBERS: Mapping[str, _Member] = {
     ),
     "auto_routing": _Member(
         "is_auto_routing", "true, false, or null for what the gateway does", _one_of(True, False, None)
+    ),
+    "resume_tokens": _Member(
+        "resume_tokens",
+        f"a whole number of tokens from 0, which is never, to {MOST_RESUMED}, or null for what the provider and the "
+        "gateway are set to",
+        _count(MOST_RESUMED, 0),
     ),
     "is_management": _Member("is_management", "true or false", _one_of(True, False)),
     "include_byok_in_limit": _Member(

@@ -114,6 +114,8 @@ class Provider:
     is_zdr: bool = False
     is_demo: bool = False
     timeouts: Timeouts = Timeouts()
+    resume_tokens: int | None = None
+    """Of a stream that it breaks off: it is asked for again if it had no more; None: as for others, 0: never."""
     ln_weight: float = field(init=False, repr=False)
     """−inf where the weight is 0."""
 

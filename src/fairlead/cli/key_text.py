@@ -53,6 +53,8 @@ def key_lines(key: ApiKey, spent: Spent, now: float) -> list[str]:
         shown["preferences"] = key.preferences
     if key.is_auto_routing is not None:
         shown["auto routing"] = "on" if key.is_auto_routing else "off"
+    if key.resume_tokens is not None:
+        shown["resume"] = f"within {key.resume_tokens} tokens" if key.resume_tokens else "never"
     return [f"{what:<12}  {text}" for what, text in shown.items()]
 
 

@@ -51,6 +51,7 @@ def keys() -> None:
 @click.option("--rpm", "requests_per_minute", type=int, metavar="N", help="Requests per minute")
 @click.option("--tpm", "tokens_per_minute", type=int, metavar="N", help="Tokens per minute")
 @click.option("--concurrency", "max_concurrency", type=int, metavar="N", help="Requests at a time")
+@click.option("--resume-tokens", type=int, metavar="N", help="In place of FAIRLEAD_RESUME_TOKENS; 0: never")
 @json_option
 def create(name: str, is_json: bool, **given: str | int | bool | None) -> None:
     """Create a key and print it: this is the only time it can be seen."""

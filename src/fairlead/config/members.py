@@ -2,6 +2,7 @@
 
 import re
 
+from fairlead.access.keys import MOST_RESUMED
 from fairlead.catalog.pricing import price_from_usd_per_mtok
 from fairlead.catalog.providers import normalize_base_url
 from fairlead.config.kinds import SECRET, SWITCH, Kind, Unfit, items, number, one_of, seconds, whole
@@ -106,6 +107,12 @@ MEMBERS: tuple[Setting, ...] = (
     ),
     Setting("TIMEOUT_IDLE_S", "(FAIRLEAD_TIMEOUT_IDLE_S)", "Seconds between two pieces of a reply", _LIMIT_S),
     Setting("TIMEOUT_TOTAL_S", "(FAIRLEAD_TIMEOUT_TOTAL_S)", "Seconds the whole exchange may take", _LIMIT_S),
+    Setting(
+        "RESUME_TOKENS",
+        "(FAIRLEAD_RESUME_TOKENS)",
+        "Tokens within which a stream that it breaks off is asked for again; 0: never; a key's own setting goes first",
+        whole(0, MOST_RESUMED, "2000"),
+    ),
 )
 HEADERS = "HEADERS__"
 """`HEADERS__X_TEAM` is the member for the header `x-team`."""

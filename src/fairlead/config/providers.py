@@ -175,6 +175,7 @@ def _finish(reader: Reader, start: Provider, values: Mapping[str, Any], timeouts
         data_collection=values.get("DATA_COLLECTION", start.data_collection),
         is_zdr=values.get("ZDR", start.is_zdr),
         timeouts=_timeouts(values, timeouts),
+        resume_tokens=values.get("RESUME_TOKENS"),
     )
     return ProviderSettings(provider=provider, declared_models=values.get("MODELS"))
 

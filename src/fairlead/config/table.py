@@ -6,6 +6,7 @@ The loader, the documentation and `.env.example` follow this table. The variable
 from dataclasses import dataclass
 from typing import get_args
 
+from fairlead.access.keys import MOST_RESUMED
 from fairlead.config import kinds
 from fairlead.config.kinds import AnyKind, number, one_of, seconds, size, whole
 from fairlead.telemetry.sampling import SamplerName
@@ -180,8 +181,9 @@ _ROUTING = (
         "FAIRLEAD_RESUME_TOKENS",
         "0",
         "A stream with temperature 0 or a seed that breaks off within so many tokens is asked for again elsewhere, and "
-        "goes on if the answer is the same so far; both providers are paid. 0: never",
-        whole(0, 100_000),
+        "goes on if the answer is the same so far; both providers are paid. 0: never. A key and a provider may differ; "
+        "the key goes first",
+        whole(0, MOST_RESUMED),
     ),
     Setting(
         "FAIRLEAD_DEFAULT_PRESET",

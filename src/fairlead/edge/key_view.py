@@ -95,6 +95,7 @@ def _own(key: ApiKey) -> dict[str, object]:
         "max_concurrency": key.max_concurrency,
         "preferences": orjson.loads(key.preferences) if key.preferences else None,
         "auto_routing": key.is_auto_routing,
+        "resume_tokens": key.resume_tokens,
     }
 
 

@@ -21,7 +21,7 @@ from fairlead.plan.plan import Plan, Planner
 from fairlead.plan.score import AFFINITY_TOKENS, BYTES_PER_TOKEN, STREAM_ALPHA, WHOLE_ALPHA, Ask
 from fairlead.plan.sticky import key_of
 from fairlead.relay.admission import rank_of
-from fairlead.relay.attempts import Attempts
+from fairlead.relay.attempts import Attempts, Won
 from fairlead.relay.auto import choose_models
 from fairlead.relay.deliver import Delivery
 from fairlead.relay.downstream import Downstream, Headers
@@ -32,7 +32,7 @@ from fairlead.relay.learned import LearnedLimits, RenamedLimits
 from fairlead.relay.line import Line
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.refuse import Saturated, no_endpoints, unknown_model
-from fairlead.relay.resume import Resumes, can_be_said_again
+from fairlead.relay.resume import Resumes, can_be_said_again, most_resumed
 from fairlead.relay.stick import Stay
 from fairlead.relay.wishes import request_wish
 from fairlead.telemetry.record import Considered, ExchangeRecord
@@ -85,7 +85,7 @@ class RelayLimits:
     max_attempts: int = 4
     total_s: float = 900.0
     resume_tokens: int = 0
-    """A stream that breaks off after no more than so many is asked for again."""
+    """A stream that breaks off after no more than so many is asked for again; keys and providers may differ."""
 
 
 class Relay:
@@ -176,7 +176,7 @@ class Relay:
                     asked_at=asked_at,
                     manner=_manner(caller, request),
                     routing=caller.routing,
-                    resumes=self._resumes(request, attempts),
+                    resumes=self._resumes(request, caller.key, won, attempts),
                     choices=request.choices,
                 )
                 await delivery.run()
@@ -212,9 +212,9 @@ class Relay:
             line.freed(clock.monotonic())
             line.give()
 
-    def _resumes(self, request: ChatRequest, attempts: Attempts) -> Resumes | None:
+    def _resumes(self, request: ChatRequest, key: ApiKey, won: Won, attempts: Attempts) -> Resumes | None:
         """Return how the request's stream may be gone on with should it break off; None if that is not wanted."""
-        most_tokens = self._limits.resume_tokens
+        most_tokens = most_resumed(key, won.dispatch.endpoint.provider, self._limits.resume_tokens)
         return Resumes(attempts.again, most_tokens) if most_tokens and can_be_said_again(request) else None
 
     def _worst_case(self, request: ChatRequest, asked: Sequence[Candidate], request_bytes: int) -> WorstCase:

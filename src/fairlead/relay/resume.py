@@ -1,9 +1,9 @@
 """A stream that breaks off after content, asked for again and gone on with where the caller's text ends.
 
 Only what can be expected to be said a second time in the same words: requests with temperature 0 or a seed. It is up to
-the operator (`FAIRLEAD_RESUME_TOKENS`), since what is asked again is paid twice: the provider that broke off is paid
-for what it gave, the caller only for the reply that ends. `wire/resume.py` compares the two; at the first difference
-the stream ends with the error that it would have ended with.
+the operator (`FAIRLEAD_RESUME_TOKENS`, which a provider or a key may have of its own), since what is asked again is
+paid twice: the provider that broke off is paid for what it gave, the caller only for the reply that ends.
+`wire/resume.py` compares the two; at the first difference the stream ends with the error that it would have ended with.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from fairlead.access.keys import ApiKey
+from fairlead.catalog.model import Provider
 from fairlead.errors import Diverged
 from fairlead.relay.attempts import Won
 from fairlead.relay.tap import Tap, WholeTap
@@ -80,6 +82,16 @@ class Followed:
         if self._resumption.has_diverged:
             raise Diverged("asked again, the answer was another one")
         return new
+
+
+def most_resumed(key: ApiKey, provider: Provider, others: int) -> int:
+    """Return after how many tokens of a stream of this provider it is still asked for again; 0: never.
+
+    The most specific setting counts: the key's, then the provider's, then that of all `others`.
+    """
+    if key.resume_tokens is not None:
+        return key.resume_tokens
+    return others if provider.resume_tokens is None else provider.resume_tokens
 
 
 def can_be_said_again(request: ChatRequest) -> bool:

@@ -49,6 +49,7 @@ _FIELDS: Mapping[str, tuple[str, _Form]] = {
     "max_concurrency": ("max_concurrency", _NUMBER),
     "preferences": ("preferences", _TEXT),
     "is_auto_routing": ("auto_routing", _SWITCH),
+    "resume_tokens": ("resume_tokens", _NUMBER),
     "creator": ("creator", _TEXT),
 }
 """Attributes of ApiKey, but for the hash, which is in the name of the Redis key."""
