@@ -197,7 +197,9 @@ class Worker:
             self._client,
             self._planner,
             self._routes(),
-            RelayLimits(settings.max_attempts, settings.timeouts.total_s, settings.resume_tokens),
+            RelayLimits(
+                settings.max_attempts, settings.timeouts.total_s, settings.resume_tokens, settings.max_reply_bytes
+            ),
             Hedging(self._p95_s) if settings.hedge else None,
             KeepAlive(settings.stream_keepalive_s) if settings.stream_keepalive_s else None,
         )

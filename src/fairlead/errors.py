@@ -10,6 +10,7 @@
         ├── StaleConnection    a kept connection had died; no byte of the request can have been acted on
         ├── UpstreamTimeout    `phase` says which limit ran out
         ├── ProtocolError      what came back is not HTTP, or breaks our limits
+        ├── Oversize           the reply has more than is held of one that has to be
         ├── Truncated          the reply ended before its framing, or it itself, said so
         └── Diverged           asked again after a break, the answer was another one
 
@@ -93,6 +94,10 @@ class UpstreamTimeout(UpstreamError):
 
 class ProtocolError(UpstreamError):
     """The reply is not valid HTTP/1.1, or larger than our limits allow."""
+
+
+class Oversize(UpstreamError):
+    """Of a reply that has to be held whole there is more than that. The caller may have asked for so much."""
 
 
 class Truncated(UpstreamError):

@@ -1,3 +1,4 @@
+import itertools
 from decimal import Decimal
 
 import orjson
@@ -62,6 +63,24 @@ def test_usage_is_null_until_the_last_event_once_it_was_asked_for():
 def test_a_malformed_event_is_not_json():
     with pytest.raises(orjson.JSONDecodeError):
         data(EVENTS.malformed())
+
+
+@pytest.mark.parametrize(
+    ("what", "begin", "again"),
+    [
+        ("event", b'"content":"xxx', b"xxxx"),
+        ("comments", b": wait\n\n", b": wait\n\n"),
+        ("text", b'{"role":"assistant"', b'"content":"xxx'),
+        ("body", b"{   ", b"   \n\n"),
+    ],
+)
+def test_what_has_no_end(what, begin, again):
+    pieces = shapes.endless(EVENTS, what)
+    assert begin in b"".join(itertools.islice(pieces, 4))
+    more = list(itertools.islice(pieces, 100))
+    assert all(again in piece for piece in more)
+    assert sum(map(len, more)) > 1_000_000
+    assert (b"data:" in b"".join(more)) is (what == "text")
 
 
 @pytest.mark.parametrize("total", [1024, 20_000, 16 * 1024 * 3 + 1, 16 * 1024 * 3 + 2, 16 * 1024 * 3 + 3, 100_001])

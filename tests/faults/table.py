@@ -19,7 +19,7 @@ without (`tests/faults/test_matrix.py`). This page is made from the same lines (
 | told | the beginning, then the provider's own error event as it came, without a finish reason | the same |
 | torn | the beginning, then the connection breaks: half an event cannot be taken back | the same |
 | whole | the answer | one attempt, `ok`, its cost |
-| blind | the bytes as they came, compressed: what stands in them is not read along, so nobody can say that it is whole | one attempt, `ok`, a cost reckoned from their number |
+| blind | the bytes as they came, in an encoding that nobody asked for and that is not read along (gzip and deflate are, and passed on plain) | one attempt, `ok`, a cost reckoned from their number |
 
 *Verdict*: on the attempt, in log and ledger (`src/fairlead/health/outcome.py`), where the reply has not been broken,
 told or torn: that is `cut`. *Breaker*: what the attempt counts as, by stream and without if they differ: a *failure*

@@ -25,6 +25,7 @@ from fairlead.health.board import HealthBoard
 from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
 from fairlead.relay.admission import Admission
+from fairlead.relay.deliver import MOST_REPLY_BYTES
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.settle import settle
 from fairlead.store.keys import KeyRing, KeyStore
@@ -71,6 +72,7 @@ class Gateway:
         key=(),
         price=PRICE,
         resume_tokens=0,
+        max_reply_bytes=MOST_REPLY_BYTES,
         admission=None,
         max_concurrency=None,
         begin_trace=None,
@@ -111,7 +113,7 @@ class Gateway:
             self.client,
             Planner(self.board, Undecided()),
             Routes(catalog, dispatches(catalog, ProxyRule()), AutoRouter(catalog, AutoPolicy())),
-            RelayLimits(max_attempts=max_attempts, total_s=timeouts.total_s, resume_tokens=resume_tokens),
+            RelayLimits(max_attempts, timeouts.total_s, resume_tokens, max_reply_bytes),
             hedging,
             keep_alive,
         )

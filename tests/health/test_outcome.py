@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fairlead.errors import (
     ConnectError,
     Diverged,
+    Oversize,
     Phase,
     ProtocolError,
     StaleConnection,
@@ -63,6 +64,7 @@ class TestRules:
         (V.EVACUATED, NOTHING, 1, 0, False, False, True, (504, "timeout"), False),
         (V.OUTRUN, NOTHING, None, 0, False, False, True, (499, "invalid_request"), None),
         (V.DIVERGED, NOTHING, None, 0, False, False, True, UNAVAILABLE, None),
+        (V.OVERSIZE, NOTHING, 1, 0, False, False, True, UNAVAILABLE, None),
     )
 
     def test_every_verdict_has_its_rule(self):
@@ -148,6 +150,7 @@ class TestErrors:
             (ConnectError("refused"), V.TRANSIENT),
             (StaleConnection("closed"), V.TRANSIENT),
             (ProtocolError("not HTTP"), V.PROTOCOL),
+            (Oversize("too much"), V.OVERSIZE),
             (Truncated("ended"), V.TRANSIENT),
             (UpstreamError("something else"), V.TRANSIENT),
             *((UpstreamTimeout(phase, 1.0), V.TIMEOUT) for phase in PHASES),
@@ -166,7 +169,7 @@ class TestErrors:
 
     def test_every_error_of_the_tree_is_judged(self):
         """A new kind needs its line above."""
-        known = {ConnectError, StaleConnection, ProtocolError, Truncated, UpstreamTimeout, Diverged}
+        known = {ConnectError, StaleConnection, ProtocolError, Oversize, Truncated, UpstreamTimeout, Diverged}
         assert set(UpstreamError.__subclasses__()) == known
 
     @pytest.mark.parametrize("phase", PHASES)

@@ -139,6 +139,12 @@ class Raw:
         while text not in self.received:
             assert self._read(), f"it ended before {text!r}: {self.received[-500:]!r}"
 
+    def up_to(self, most_bytes):
+        """Read on until a reply is whole, or so many bytes have come, or the connection ends."""
+        while len(self.received) < most_bytes and not any(reply.is_complete for reply in self._reader.responses):
+            if not self._read():
+                break
+
     def rest(self):
         """Read to the end of the connection, whoever ends it how."""
         while self._read():

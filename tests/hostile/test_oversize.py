@@ -1,11 +1,13 @@
 """Too much of everything: it is refused, or borne, in memory that does not grow with what is sent."""
 
+import itertools
+
 import pytest
 
 from harness.process import until
 
 from .bodies import chat, said
-from .conftest import MAX_BODY_BYTES
+from .conftest import MAX_BODY_BYTES, MAX_REPLY_BYTES
 from .framing import SMUGGLED
 from .memory import Memory
 from .raw import Raw, ask, chunked, get, head, sized
@@ -19,6 +21,10 @@ BODY_BOUND_BYTES = 6 * MAX_BODY_BYTES
 from before is not counted, so that less may be seen."""
 MEMBERS_BOUND_BYTES = 20 * MAX_BODY_BYTES
 """The same for one that is nothing but members of a few bytes: how many there are is known once they are decoded."""
+HELD_BOUND_BYTES = 10 * MAX_REPLY_BYTES
+"""The same for what is held of a reply: it comes, is put together, decoded, and written in another shape, twice by
+responses."""
+CHAT_PATHS = ["/v1/chat/completions", "/api/v1/chat/completions", "/v1/responses"]
 TEN_MB = b"x" * 10_000_000
 TEN_MB_OF_ESCAPES = b"\\u00e9" * 1_666_666
 
@@ -126,6 +132,29 @@ def test_ten_megabytes_are_borne(gateway, lab, name):
     assert memory.grown_bytes < (MEMBERS_BOUND_BYTES if name == "many members" else BODY_BOUND_BYTES)
     is_sent_on = status == 200 or name == "a number"
     assert [request.body for request in lab.requests] == [upstream_body(body)] * is_sent_on
+
+
+FOR_EVER = [
+    ("comments", "/v1/chat/completions", "true"),
+    *itertools.product(["event", "text", "body"], CHAT_PATHS, ["true"]),
+    *(("body", path, "false") for path in CHAT_PATHS),
+]
+
+
+@pytest.mark.parametrize(("what", "path", "stream"), FOR_EVER)
+def test_a_provider_that_sends_for_ever_takes_no_memory(gateway, lab, what, path, stream):
+    """Whatever the caller is given of it, more than the gateway holds at most; then the caller leaves."""
+    lab.does(endless=what)
+    body = f'{{"model": "lab/m", "messages": [{{"role": "user", "content": "hi"}}], "stream": {stream}}}'
+    if path.endswith("responses"):
+        body = f'{{"model": "lab/m", "input": "hi", "stream": {stream}}}'
+    memory = Memory(gateway)
+    with Raw(gateway) as raw:
+        raw.send(sized(body.encode(), path=path))
+        raw.up_to(2 * MAX_REPLY_BYTES)
+        raw.reset()
+    lab.wait_for(lambda record: record.in_flight == 0)
+    assert memory.grown_bytes < HELD_BOUND_BYTES
 
 
 def test_one_body_after_the_other_takes_no_more_than_the_first(gateway, lab):

@@ -1,11 +1,13 @@
+import contextlib
 import gzip
+import itertools
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.wire.encoding import decoded, is_broken
+from fairlead.wire.encoding import Unpacker, decoded, encoding_of
 
 TEXT = b'{"error":{"message":"no"}}' * 20
 LIMIT = 10_000
@@ -49,31 +51,6 @@ def test_empty():
     assert decoded(b"", b"gzip", LIMIT) == b""
 
 
-class TestIsBroken:
-    LARGE = b"a" * 1_000_000
-
-    @pytest.mark.parametrize("body", [b"", b"x", TEXT, LARGE])
-    def test_what_is_whole_is_not(self, body):
-        assert not is_broken(gzip.compress(body), b"gzip")
-        assert not is_broken(zlib.compress(body), b"deflate")
-
-    @pytest.mark.parametrize("body", [TEXT, LARGE])
-    def test_what_breaks_off_is_wherever_it_does(self, body):
-        packed = gzip.compress(body)
-        assert all(is_broken(packed[:size], b"gzip") for size in range(0, len(packed), 7))
-
-    def test_garbage_is(self):
-        assert is_broken(b"\x1f\x8b\x08no, it is not", b"gzip")
-        assert is_broken(TEXT, b" X-Gzip ")
-
-    @pytest.mark.parametrize("encoding", [b"", b"identity", b"br", b"zstd"])
-    def test_of_what_is_not_ours_to_read_nothing_is_said(self, encoding):
-        assert not is_broken(TEXT, encoding)
-
-    def test_bare_deflate_is_called_by_the_same_name(self):
-        assert not is_broken(zlib.compress(TEXT)[2:-4], b"deflate")
-
-
 CODERS = {b"gzip": gzip.compress, b"deflate": zlib.compress, b"": bytes}
 
 
@@ -91,3 +68,67 @@ def test_whatever_comes_is_bounded(data, encoding, limit):
         spoilt[at : at + 1] = data.draw(st.binary(max_size=2))
     found = decoded(bytes(spoilt), encoding, limit)
     assert found is None or len(found) <= limit
+
+
+@pytest.mark.parametrize(
+    ("header", "encoding"),
+    [(b"", b""), (b"identity", b""), (b" Identity ", b""), (b"GZIP", b"gzip"), (b"br", b"br"), (b"a, b", b"a, b")],
+)
+def test_what_a_header_tells(header, encoding):
+    assert encoding_of(header) == encoding
+
+
+def bare(body):
+    return zlib.compress(body)[2:-4]
+
+
+PACKED = {"gzip": (b"gzip", gzip.compress), "x-gzip": (b"x-gzip", gzip.compress), "zlib": (b"deflate", zlib.compress)}
+PACKED |= {"bare": (b"deflate", bare), "two": (b"gzip", lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:]))}
+
+
+def unpacked(encoding, pieces, most_bytes=1000):
+    """What comes out, and whether it is all there."""
+    unpacker, found = Unpacker.of(encoding), []
+    for piece in pieces:
+        unpacker.feed(piece)
+        while data := unpacker.take(most_bytes):
+            assert len(data) <= most_bytes
+            found.append(data)
+    return b"".join(found), unpacker.is_at_end
+
+
+class TestUnpacker:
+    LARGE = b"a" * 1_000_000
+
+    @given(st.binary(max_size=300), st.sampled_from(sorted(PACKED)), st.sets(st.integers(1, 300)), st.integers(1, 99))
+    def test_however_it_is_cut(self, body, how, cuts, most_bytes):
+        encoding, pack = PACKED[how]
+        packed = pack(body)
+        borders = [0, *sorted(cut for cut in cuts if cut < len(packed)), len(packed)]
+        pieces = [packed[start:stop] for start, stop in itertools.pairwise(borders)]
+        assert unpacked(encoding, pieces, most_bytes) == (body, True)
+
+    def test_a_bomb_comes_out_in_pieces(self):
+        assert unpacked(b"gzip", [gzip.compress(self.LARGE)]) == (self.LARGE, True)
+
+    @pytest.mark.parametrize("body", [TEXT, LARGE])
+    def test_what_breaks_off_is_not_all_there_wherever_it_does(self, body):
+        packed = gzip.compress(body)
+        for size in range(0, len(packed), 7):
+            found, is_whole = unpacked(b"gzip", [packed[:size]])
+            assert body.startswith(found)
+            assert not is_whole
+
+    @pytest.mark.parametrize("encoding", [b"", b"br", b"zstd", b"gzip, gzip"])
+    def test_of_others_there_is_none(self, encoding):
+        assert Unpacker.of(encoding) is None
+
+    @given(st.data(), st.sampled_from(sorted(PACKED)))
+    def test_whatever_comes_it_is_read_or_refused(self, data, how):
+        encoding, pack = PACKED[how]
+        spoilt = bytearray(pack(data.draw(st.binary(max_size=200))))
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(0, len(spoilt)))
+            spoilt[at : at + 1] = data.draw(st.binary(max_size=2))
+        with contextlib.suppress(zlib.error):
+            unpacked(encoding, [bytes(spoilt)], 50)

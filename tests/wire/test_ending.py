@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.wire.ending import finish_reason, is_done, is_whole, reply_id
+from fairlead.wire.ending import ended_in, finish_reason, is_done, is_whole, reply_id
 
 DONE = b"data: [DONE]\n\n"
 
@@ -118,14 +118,28 @@ class TestWhole:
         assert not is_whole(chunk())
 
 
-class TestSeveralChoices:
-    def finished(self, index):
-        return event(choices=[{"index": index, "delta": {}, "finish_reason": "stop"}])
+class TestEndedIn:
+    @pytest.mark.parametrize(
+        ("choices", "ended"),
+        [
+            ([], set()),
+            ([{"index": 1, "finish_reason": None}], set()),
+            ([{"index": 1, "finish_reason": ""}], set()),
+            ([{"index": 1, "finish_reason": "stop"}], {1}),
+            ([{"finish_reason": "stop"}], {0}),
+            ([{"index": 0, "finish_reason": None}, {"index": 3, "finish_reason": "length"}], {3}),
+            ([{"index": 2, "finish_reason": "stop"}, {"index": 3, "finish_reason": "stop"}], {2, 3}),
+        ],
+    )
+    def test_the_choices_that_say_so(self, choices, ended):
+        told = event(choices=choices)
+        assert ended_in(told.rstrip()) == ended
+        assert ended_in(b": ping\nevent: x\n" + told.replace(b": ", b":").rstrip()) == ended
 
-    def test_each_of_them_has_to_end(self):
-        assert not is_whole(self.finished(0), 2)
-        assert is_whole(self.finished(0) + self.finished(1), 2)
-        assert not is_whole(self.finished(0) + self.finished(1), 3)
+    def test_what_a_model_says_is_none(self):
+        assert ended_in(chunk(content='"finish_reason":"stop"')) == set()
 
-    def test_or_the_stream_says_that_all_have(self):
-        assert is_whole(self.finished(0) + DONE, 2)
+    @given(st.binary(max_size=60))
+    def test_noise(self, noise):
+        assert ended_in(noise) == set()
+        assert ended_in(b'data: {"finish_reason":"stop"' + noise) == set()

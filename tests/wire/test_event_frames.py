@@ -4,7 +4,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fairlead.wire import event_frames
 from fairlead.wire.event_frames import EventFrames, fields_of
 
 EVENTS = [b"data: 1", b": two\ndata: 2", b"event: x\ndata: 3\ndata: 4", b"data: 5"]
@@ -25,9 +24,8 @@ def test_more_empty_lines_are_no_events():
     assert EventFrames().feed(b"\n\ndata: 1\n\n\n\ndata: 2\n\n") == [b"data: 1", b"data: 2"]
 
 
-def test_nothing_comes_after_an_event_that_is_too_long(monkeypatch):
-    monkeypatch.setattr(event_frames, "MOST_EVENT_BYTES", 10)
-    frames = EventFrames()
+def test_nothing_comes_after_an_event_that_is_too_long():
+    frames = EventFrames(10)
     assert frames.feed(b"data: 1\n\ndata: 2") == [b"data: 1"]
     assert not frames.is_too_long
     assert frames.feed(b"345") == []

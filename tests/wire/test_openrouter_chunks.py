@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fairlead.catalog.pricing import Bill, Usage
 from fairlead.errors import ApiError
-from fairlead.wire import event_frames
+from fairlead.wire.event_frames import MOST_EVENT_BYTES
 from fairlead.wire.openrouter_chunks import DONE, ChunkAdapter
 from fairlead.wire.openrouter_shape import Identity
 
@@ -18,11 +18,11 @@ CONSTANT = {
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
 
 
-def adapter(metadata=None):
+def adapter(metadata=None, most_bytes=MOST_EVENT_BYTES):
     def redact(text):
         return text.replace("sk-secret", "[redacted]")
 
-    return ChunkAdapter(IDENTITY, lambda _: Bill(10, 4, 6), lambda: Usage(7, 8), redact, metadata)
+    return ChunkAdapter(IDENTITY, lambda _: Bill(10, 4, 6), lambda: Usage(7, 8), redact, metadata, most_bytes)
 
 
 def event(**members):
@@ -33,8 +33,8 @@ def delta(finish_reason=None, **members):
     return event(choices=[{"index": 0, "delta": members, "finish_reason": finish_reason}], usage=None)
 
 
-def adapted(*pieces, metadata=None):
-    one = adapter(metadata)
+def adapted(*pieces, metadata=None, most_bytes=MOST_EVENT_BYTES):
+    one = adapter(metadata, most_bytes)
     return b"".join([*map(one.feed, pieces), one.finish()])
 
 
@@ -271,12 +271,17 @@ class TestFraming:
         assert adapted(delta("stop")).endswith(DONE)
         assert DONE not in adapted(delta(content="a"))
 
-    def test_an_event_too_long_ends_it(self, monkeypatch):
-        monkeypatch.setattr(event_frames, "MOST_EVENT_BYTES", 300)
+    def test_an_event_too_long_ends_it(self):
         image = delta(content="x" * 400)
         pieces = [image[n : n + 40] for n in range(0, len(image), 40)]
-        said, fault, done = chunks(adapted(delta(content="a"), *pieces, delta("stop"), DONE))
+        said, fault, done = chunks(adapted(delta(content="a"), *pieces, delta("stop"), DONE, most_bytes=300))
         assert (said["choices"][0]["delta"]["content"], fault["error"]["code"], done) == ("a", 502, b"[DONE]")
+
+    def test_a_whole_reply_in_place_of_a_stream_is_no_longer_either(self):
+        one = adapter(most_bytes=300)
+        said = b"".join(one.feed(piece) for piece in [b'{"choices":', *[b" " * 30 + b"\n\n"] * 12])
+        assert chunks(said)[0]["error"]["message"].endswith("too long")
+        assert one.feed(b" " * 30 + b"\n\n") == one.finish() == b""
 
     def test_a_whole_reply_in_place_of_a_stream_becomes_one(self):
         body = json.dumps(

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fairlead.catalog.pricing import Bill, Usage
 from fairlead.errors import ApiError
-from fairlead.wire import event_frames
+from fairlead.wire.event_frames import MOST_EVENT_BYTES
 from fairlead.wire.openrouter_chunks import DONE, ChunkAdapter, echo, error_end
 from fairlead.wire.openrouter_reply import adapted_reply
 from fairlead.wire.openrouter_shape import Identity
@@ -34,8 +34,8 @@ def asked(**members):
     return chat_request(json.dumps({"model": "a/b", "input": "hi", "tools": TOOLS, **members}).encode())[1]
 
 
-def translator():
-    return ResponsesEvents(asked(), IDENTITY, lambda: 9)
+def translator(most_bytes=MOST_EVENT_BYTES):
+    return ResponsesEvents(asked(), IDENTITY, lambda: 9, most_bytes)
 
 
 def adapter():
@@ -56,8 +56,8 @@ def streamed(*chunks):
     return b"".join([*map(one.feed, chunks), one.finish()])
 
 
-def translated(*pieces):
-    one = translator()
+def translated(*pieces, most_bytes=MOST_EVENT_BYTES):
+    one = translator(most_bytes)
     return b"".join([*map(one.feed, pieces), one.finish()])
 
 
@@ -207,9 +207,38 @@ class TestEnds:
         assert one.feed(chunk(content="x") + b": comment\n\n" + DONE) == b""
         assert one.finish() == one.error(FAULT) == one.sign_of_life() == b""
 
-    def test_an_event_without_end(self, monkeypatch):
-        monkeypatch.setattr(event_frames, "MOST_EVENT_BYTES", 100)
-        assert read_stream(translated(b"data: " + b"x" * 200))["error"]["message"].endswith("too long")
+    def test_an_event_without_end(self):
+        said = translated(b"data: " + b"x" * 200, most_bytes=100)
+        assert read_stream(said)["error"]["message"].endswith("too long")
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"content": "x" * 30},
+            {"reasoning": "x" * 30},
+            {"refusal": "x" * 30},
+            {"tool_calls": [call(0, "c1", "patch", "x" * 10)]},
+            {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x" * 10}]},
+            {"images": [{"image_url": {"url": "data:image/png;base64,AA"}}]},
+        ],
+        ids=lambda said: next(iter(said)),
+    )
+    def test_a_reply_without_end(self, said):
+        """All of it would stand in the last event again."""
+        one = translator(most_bytes=2_000)
+        sent, pieces = [], 0
+        while not one.is_too_long:
+            pieces += 1
+            sent.append(one.feed(chunk(**said)))
+        assert 5 < pieces < 70
+        assert one.feed(chunk(**said)) == one.finish() == b""
+        assert read_stream(b"".join(sent))["error"]["message"].endswith("more than can be held")
+
+    def test_signs_of_life_and_empty_pieces_are_nothing_that_is_held(self):
+        one = translator(most_bytes=500)
+        for _ in range(100):
+            one.feed(b": wait\n\n" + chunk() + chunk(content=""))
+        assert not one.is_too_long
 
 
 class TestOther:

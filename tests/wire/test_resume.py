@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.wire.event_frames import MOST_EVENT_BYTES
 from fairlead.wire.resume import NotResumable, Resumption
 
 DONE = b"data: [DONE]\n\n"
@@ -129,6 +130,14 @@ def test_another_answer_is_not_gone_on_with(again):
 def test_what_cannot_be_compared_is_not_asked_again(had):
     with pytest.raises(NotResumable):
         Resumption(had)
+
+
+def test_an_event_without_end_is_not_gone_on_with():
+    one = Resumption(begun("a"))
+    one.feed(chunk({"content": "ab"}))
+    assert not one.has_diverged
+    one.feed(b"data: " + b"x" * (MOST_EVENT_BYTES + 1))
+    assert one.has_diverged
 
 
 def test_how_much_is_to_be_swallowed():

@@ -100,6 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream_max_connections: int = 1000
     upstream_keep_alive_s: float = 50.0
     upstream_max_age_s: float = 300.0
+    max_reply_bytes: int = 64 * 1024 * 1024
     discovery_interval_s: float = 3600.0
     proxy: ProxySettings = ProxySettings()
     ssl_cert_file: Path | None = None

@@ -282,6 +282,13 @@ _UPSTREAM = (
         seconds(1, _DAY_S),
     ),
     Setting(
+        "FAIRLEAD_MAX_REPLY_BYTES",
+        "64MiB",
+        "Most that is held of a reply (no stream) or an event that is given another shape: on /api/v1, and by "
+        "responses. Where there is more another provider is asked, or it is an error; on /v1 all passes as it comes",
+        size(1024 * 1024, 1024 * _MIB),
+    ),
+    Setting(
         "FAIRLEAD_DISCOVERY_INTERVAL_S",
         "3600",
         "Seconds between two looks at which models the providers serve",

@@ -148,6 +148,9 @@ def _wrong_method(allowed: str) -> Reply:
 def _completion(envelope: Envelope, answer: Answer, script: Script) -> Reply:
     status = script.status or 200
     body = envelope.open(b"chat.completion") + answer.completion
+    if script.endless is not None:
+        pieces = shapes.endless(Events.of(envelope, includes_usage=False), "body")
+        return Reply(status, JSON, pieces, 0, is_stream=True, words=len(answer.words))
     if script.flood_bytes is None:
         return Reply(status, JSON, (body,), len(body), words=len(answer.words))
     total = max(script.flood_bytes, len(body))
@@ -163,6 +166,9 @@ def _stream(envelope: Envelope, answer: Answer, script: Script, *, provider: str
         *(() if script.missing_done else (shapes.DONE,)),
     ]
     pieces: Iterable[bytes]
+    if script.endless is not None:
+        pieces = shapes.endless(events, script.endless, answer.words)
+        return Reply(script.status or 200, EVENTS, pieces, 0, is_stream=True)
     if script.flood_bytes is None:
         pieces = _spoiled([events.role(), *events.words(answer.words), *last], events, script, provider)
         length = sum(map(len, pieces))

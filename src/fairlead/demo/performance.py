@@ -148,7 +148,8 @@ def _body(reply: Reply, script: Script, pace: Pace, framing: Framing) -> Iterato
     frame = _chunk if framing is Framing.CHUNKED else _as_it_is
     token_s = script.token_delay_s
     if token_s is None:
-        token_s = pace.token_s if reply.is_stream and script.flood_bytes is None else 0.0
+        is_flood = script.flood_bytes is not None or script.endless is not None
+        token_s = pace.token_s if reply.is_stream and not is_flood else 0.0
     stops = [count for count in (script.stall_after, script.cut_after) if count is not None]
 
     is_whole = reply.is_stream or not (stops or script.token_delay_s)

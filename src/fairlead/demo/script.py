@@ -70,6 +70,9 @@ class Script:
     """These bytes instead of an HTTP reply, then the connection closes."""
     flood_bytes: int | None = None
     """A well-formed answer of this many bytes, as fast as the peer reads."""
+    endless: Literal["event", "comments", "text", "body"] | None = None
+    """What is sent for ever, as fast as the peer reads: of a stream an event after the answer's words, comments before
+    any, or pieces of text; or in place of a stream JSON. A reply that is no stream has an endless body, of any."""
     encoding: Literal["gzip", "br"] | None = None
     """Compresses a reply that is no stream, asked for or not."""
 
@@ -139,6 +142,7 @@ _READERS: Final[Mapping[str, Callable[[object], object]]] = {
     "text": values.text,
     "usage": values.members,
     "flood_bytes": values.whole(1024),
+    "endless": values.one_of("event", "comments", "text", "body"),
     "encoding": values.encoding,
     "informational": values.whole(0, 100),
     **dict.fromkeys(("truncate_length", "chunk_bytes"), values.whole(1)),

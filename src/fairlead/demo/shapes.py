@@ -134,6 +134,25 @@ def flood_body(body: bytes, total: int) -> Iterator[bytes]:
     yield b" " * rest + body[-1:]
 
 
+def endless(events: Events, what: str, words: Sequence[str] = ()) -> Iterator[bytes]:
+    """A stream, or what came in the place of one, that has no end; it may have some words before."""
+    yield {"body": b"{", "comments": b": wait\n\n"}.get(what, events.role())
+    if what == "event":
+        yield from events.words(words)
+    (block,) = events.words(["x" * _FLOOD_BLOCK_BYTES])
+    start = len(events.words([""])[0]) - len(b'"},"logprobs":null,"finish_reason":null}') - len(events.ending)
+    again = {
+        "event": block[start : start + _FLOOD_BLOCK_BYTES],
+        "comments": b": wait\n\n" * (_FLOOD_BLOCK_BYTES // 8),
+        "text": block,
+        "body": b" " * _FLOOD_BLOCK_BYTES + b"\n\n",
+    }
+    if what == "event":
+        yield block[:start]
+    while True:
+        yield again[what]
+
+
 def error_body(status: int, message: str, *, code: str | None = None, param: str | None = None) -> bytes:
     """An error as OpenAI writes it."""
     kind = _ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")

@@ -4,7 +4,8 @@ Each row is asked four times, by stream or not, with a second provider behind th
 """
 
 import gzip
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
@@ -30,7 +31,7 @@ class Fate(Enum):
     TOLD = "the beginning, then the provider's own error as it came"
     TORN = "the beginning; then the connection breaks, since half an event cannot be taken back"
     WHOLE = "the answer"
-    BLIND = "what the provider has sent, byte by byte: compressed unasked, a stream is not read along"
+    BLIND = "what the provider has sent, byte by byte: encoded unasked in a way that is not read along"
 
 
 class Tls(Enum):
@@ -153,11 +154,21 @@ def _event(index: int, content: str = "", finish: str | None = None) -> bytes:
     return b"data: %b\n\n" % orjson.dumps(chunk)
 
 
+def _packed_by_events(events: Iterable[bytes]) -> bytes:
+    """Return events in gzip as servers send them, each to be read when it has come; the end is not there yet."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    return b"".join([packer.compress(event) + packer.flush(zlib.Z_SYNC_FLUSH) for event in events])
+
+
 _STREAM: Final = ("content-type", "text/event-stream")
 _GZIP: Final = ("content-encoding", "gzip")
+_BROTLI: Final = ("content-encoding", "br")
 _PACKED_STREAM: Final = (_STREAM, _GZIP)
 _ONE_OF_TWO: Final = b"".join([_event(0, BAD_TEXT), _event(1, "another"), _event(0, finish="stop")])
+_ANSWER: Final = (*(_event(0, f"{word} ") for word in BAD_TEXT.split()[:-1]), _event(0, BAD_TEXT.split()[-1]))
 _PACKED: Final = gzip.compress(b"".join([_event(0, BAD_TEXT), _event(0, finish="stop"), b"data: [DONE]\n\n"]), mtime=0)
+_PACKED_BY_EVENTS: Final = _packed_by_events(_ANSWER)
+"""Of which each can be read when it comes, and the last one does not end it."""
 _MESSAGE: Final = {"index": 0, "message": {"role": "assistant", "content": BAD_TEXT}, "finish_reason": "stop"}
 _PACKED_REPLY: Final = gzip.compress(orjson.dumps({"id": "chatcmpl-n", "model": "m", "choices": [_MESSAGE]}), mtime=0)
 _NO_GZIP: Final = b"\x1f\x8b\x08no, it is not" * 10
@@ -249,13 +260,27 @@ SIZE: Final = [
     _whole("a hundred 103s first", Script(informational=100)),
     _whole("a reply of 33 MiB", Script(flood_bytes=33 * MIB), text=None),
     _whole("a reply of 33 MiB, /api/v1", Script(flood_bytes=33 * MIB), text=None, base="/api/v1"),
+    Fault("a reply without an end, /api/v1", Script(), "oversize", stream=Fate.WHOLE, base="/api/v1",
+          plain_script=Script(endless="body")),
+    _whole("an event without an end, /api/v1", Script(endless="event"), Fate.BROKEN, base="/api/v1",
+           plain_script=Script()),
 ]  # fmt: skip
 ENCODING: Final = [
     _whole("compressed unasked", Script(body=_PACKED, headers=_PACKED_STREAM), plain_script=Script(encoding="gzip")),
-    Fault("gzip that breaks off", Script(body=_PACKED[:-20], headers=_PACKED_STREAM, token_delay_s=0.02), "protocol",
-          stream=Fate.BLIND, plain_script=Script(body=_PACKED_REPLY[:-20], headers=(_GZIP,))),
-    Fault("gzip that is none", Script(body=_NO_GZIP, headers=_PACKED_STREAM, token_delay_s=0.02), "protocol",
-          stream=Fate.BLIND, plain_script=Script(body=_NO_GZIP, headers=(_GZIP,))),
+    Fault("gzip that breaks off", Script(body=_PACKED_BY_EVENTS, headers=_PACKED_STREAM, token_delay_s=0.02),
+          "protocol", stream=Fate.BROKEN, plain_script=Script(body=_PACKED_REPLY[:-20], headers=(_GZIP,))),
+    Fault("gzip that breaks off inside an event", Script(body=_packed_by_events([*_ANSWER, _ANSWER[0][:-9]]),
+          headers=_PACKED_STREAM, token_delay_s=0.02), "protocol", stream=Fate.TORN,
+          plain_script=Script(body=_PACKED_REPLY[:30], headers=(_GZIP,))),
+    Fault("gzip that breaks off, /api/v1", Script(body=_PACKED_BY_EVENTS, headers=_PACKED_STREAM, token_delay_s=0.02),
+          "protocol", stream=Fate.BROKEN, plain_script=Script(body=_PACKED_REPLY[:-20], headers=(_GZIP,)),
+          base="/api/v1"),
+    Fault("gzip that is none", Script(body=_NO_GZIP, headers=_PACKED_STREAM), "protocol",
+          plain_script=Script(body=_NO_GZIP, headers=(_GZIP,))),
+    Fault("brotli unasked", Script(body=_NO_GZIP, headers=(_STREAM, _BROTLI)), "protocol", plain=Fate.BLIND,
+          plain_script=Script(body=_NO_GZIP, headers=(_BROTLI,))),
+    Fault("brotli unasked, /api/v1", Script(body=_NO_GZIP, headers=(_STREAM, _BROTLI)), "protocol",
+          plain_script=Script(body=_NO_GZIP, headers=(_BROTLI,)), base="/api/v1"),
 ]  # fmt: skip
 _LIMITED: Final = ("limit", 429, "rate_limit_exceeded")
 STATUSES: Final = [

@@ -15,6 +15,7 @@ from fairlead.config.secret import Secret
 from fairlead.config.settings import ProviderSettings, ProxySettings, Settings
 from fairlead.drill.faults import WAYS, Fault, Tls
 from fairlead.errors import ConfigError
+from fairlead.relay.deliver import MOST_REPLY_BYTES
 
 PRICE = Price(prompt=1_000_000, completion=2_000_000)
 """Where none is known, or nothing is charged: a row wants to see the charge."""
@@ -112,7 +113,7 @@ def isolated(
     """Return the settings of the gateway that is tried: as the operator's, but without its providers and its secrets.
 
     `urls` are the base URLs of the simulated providers, by slug. What limits money is left out, since none is spent,
-    and so is what is kept in a store of the operator's.
+    and so is what is kept in a store of the operator's; some rows are made for the size of replies that is usual.
     """
     return msgspec.structs.replace(
         settings,
@@ -131,6 +132,7 @@ def isolated(
         alert_webhook_url=None,
         alert_webhook_secret=None,
         default_preset=None,
+        max_reply_bytes=MOST_REPLY_BYTES,
         demo="off",
         drain_delay_s=0.0,
         drain_timeout_s=0.5,

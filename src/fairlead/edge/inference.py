@@ -21,7 +21,7 @@ from fairlead.edge.responses import ResponsesDownstream, is_responses
 from fairlead.errors import ApiError, ClientGone
 from fairlead.relay.admission import Admission
 from fairlead.relay.deliver import SHUTTING_DOWN
-from fairlead.relay.downstream import Headers
+from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.exchange import Caller, Relay
 from fairlead.relay.manner import manner_of
 from fairlead.store.keys import KeyRing
@@ -121,7 +121,7 @@ class Inference:
             kept = None
             if preset is not None:
                 record.preset, kept = preset.slug, preset.cache
-            target = downstream if asked is None else ResponsesDownstream(downstream, asked, record)
+            target = downstream if asked is None else self._responses(downstream, asked, record)
             await self._admission.enter(request)
             admitted = request
             if self._cache is not None and (ASKED in fields or kept is not None):
@@ -144,6 +144,9 @@ class Inference:
             record.ended_at = clock.monotonic()
             del self._running[record.id]
             self._keep(record)
+
+    def _responses(self, downstream: Downstream, asked: Asked, record: ExchangeRecord) -> ResponsesDownstream:
+        return ResponsesDownstream(downstream, asked, record, self._relay.limits.max_reply_bytes)
 
     def _limits(self, hold: Hold) -> list[tuple[bytes, bytes]]:
         return rate_headers(hold.leases.requests, hold.leases.tokens, clock.monotonic())

@@ -19,6 +19,7 @@
 | OUTRUN    | another of the attempts had content first       | nobody   | –         | –                      | –      |
 | CUT       | the reply broke off after content was passed on | provider | no        | break                  | down   |
 | DIVERGED  | asked again after a break, it said other words  | nobody   | –         | –                      | –      |
+| OVERSIZE  | more than we hold of a reply to be read whole   | nobody   | yes       | –                      | –      |
 
 The last column is for the catalogue's uptime (wire-api, 7.7): an attempt that is up is a success in its minute, one
 that is down a failure, the others are not there. It goes by other rules than the breaker: a wrong key, an empty account
@@ -39,7 +40,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum, auto
 
-from fairlead.errors import Diverged, ProtocolError, UpstreamError, UpstreamTimeout
+from fairlead.errors import Diverged, Oversize, ProtocolError, UpstreamError, UpstreamTimeout
 
 
 class Verdict(StrEnum):
@@ -62,6 +63,7 @@ class Verdict(StrEnum):
     EVACUATED = auto()
     OUTRUN = auto()
     DIVERGED = auto()
+    OVERSIZE = auto()
 
 
 class Counts(Enum):
@@ -136,6 +138,8 @@ RULES: Mapping[Verdict, Rule] = {
     Verdict.EVACUATED: Rule(can_go_elsewhere=True, is_charged=True, is_up=False, status=504, error_type="timeout"),
     Verdict.OUTRUN: Rule(is_charged=True, status=499),
     Verdict.DIVERGED: Rule(is_charged=True, status=502, error_type="provider_unavailable"),
+    # A caller can ask for so much (several images): no reason to take the endpoint from others.
+    Verdict.OVERSIZE: Rule(can_go_elsewhere=True, is_charged=True, status=502, error_type="provider_unavailable"),
     Verdict.CUT: Rule(Counts.BREAK, is_charged=True, is_up=False, status=502, error_type="provider_unavailable"),
 }  # fmt: skip
 
@@ -219,6 +223,8 @@ def judge_error(error: UpstreamError, *, is_promised: bool) -> Outcome:
         verdict = Verdict.DIVERGED
     elif is_promised:
         verdict = Verdict.CUT
+    elif isinstance(error, Oversize):
+        verdict = Verdict.OVERSIZE
     elif phase:
         verdict = Verdict.TIMEOUT
     else:

@@ -2,63 +2,47 @@
 
 Until then the caller has been promised nothing, so a failure stays between us and the provider: it is judged, noted
 on the health board, and the next candidate is asked. A reply that is not streamed is held back until it is complete
-(or too large to hold), since that costs the caller no time and lets a reply that breaks off be asked for again.
+(or too large to hold, where it may be passed on in parts), since that costs the caller no time and lets a reply that
+breaks off be asked for again.
 """
 
-import asyncio
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
 from fairlead import clock
-from fairlead.catalog.model import Endpoint, Model, Timeouts
+from fairlead.catalog.model import Model, Timeouts
 from fairlead.errors import ApiError, UpstreamError
 from fairlead.health.board import HealthBoard
 from fairlead.health.endpoint import Attempt
-from fairlead.health.outcome import GONE, OUTRUN, RULES, Outcome, Verdict, judge_error, judge_status
-from fairlead.health.retry_after import asked_wait
+from fairlead.health.outcome import GONE, OUTRUN, RULES, Outcome, Verdict, judge_error
 from fairlead.health.retry_budget import RetryBudget
 from fairlead.plan.candidate import Candidate
 from fairlead.plan.score import BYTES_PER_TOKEN
+from fairlead.relay.beginning import Failed, begin_stream, begin_whole, read_error, wrong_with
 from fairlead.relay.hedge import Hedging, Race
 from fairlead.relay.learned import RenamedLimits
+from fairlead.relay.unpack import Readable, readable
 from fairlead.telemetry.record import AttemptRecord
 from fairlead.telemetry.trace import Trace
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connection import Reply
-from fairlead.upstream.dispatch import Dispatch, redacted
-from fairlead.wire.encoding import decoded, is_broken
-from fairlead.wire.ending import finish_reason
-from fairlead.wire.errors import NOTHING_SAID, ProviderError, read_provider_error
+from fairlead.upstream.dispatch import Dispatch
 from fairlead.wire.request import Buffer, ChatRequest, body_bytes
-from fairlead.wire.sse import first_error, is_only_frame
 
-HOLD_BYTES = 262_144
-"""Of an unstreamed reply. Nearly every text reply is smaller; beyond it, memory counts for more than a second try."""
-HOLD_FRAME_S = 10.0
-"""How long what a provider sends before its content is kept back (comments while it thinks, a chunk that names the
-role): until then it can still be left for another. Longer, and whoever stands between us and the caller may take the
-silence for the end."""
 MOST_ATTEMPTS = 8
 """For one request, however many models it names."""
 MOST_SHARES = 3
 """So many further attempts are left time for: with more, an attempt would be too short for a healthy endpoint."""
-ERROR_BODY_S = 3.0
-"""How long a provider's error may take to arrive, once its status has: the next endpoint is waiting."""
-ERROR_BODY_BYTES = 65_536
-"""How much of a provider's error is read."""
-_ERROR = b'"error"'
-"""Stands in whatever tells of one: as a member, or as the reason for which a reply ended."""
 
 
 class Won(msgspec.Struct):
     """An attempt that has content to give."""
 
     dispatch: Dispatch
-    reply: Reply
+    reply: Readable
     content: bytes
     """What of the reply has been read."""
     attempt: Attempt
@@ -68,21 +52,12 @@ class Won(msgspec.Struct):
     """What the provider was sent, where the caller wants to see it."""
 
 
-@dataclass(slots=True)
-class Failed:
-    """An attempt that ended before it had content."""
-
-    endpoint: Endpoint
-    outcome: Outcome
-    said: ProviderError = NOTHING_SAID
-
-
 class Attempts:
     """The attempts of one request, in the order of its plan. `deadline` is `clock.monotonic` time."""
 
     __slots__ = (
-        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_others", "_records",
-        "_renamed", "_request", "_trace", "_wants_echo",
+        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_most_held",
+        "_others", "_records", "_renamed", "_request", "_trace", "_wants_echo",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +72,8 @@ class Attempts:
         renamed: RenamedLimits,
         hedging: Hedging | None = None,
         trace: Trace | None = None,
+        *,
+        most_held_bytes: int = 0,
     ) -> None:
         self._client = client
         self._board = board
@@ -109,6 +86,8 @@ class Attempts:
         self._records = records
         self._renamed = renamed
         self._hedging = hedging
+        self._most_held = most_held_bytes
+        """In bytes, of a reply without a stream that has to be changed as a whole; 0: it need not be."""
         self._if_cancelled = GONE
         self._others: list[tuple[Candidate, Dispatch]] = []
         """Who may be asked should the reply that was won break off: those not asked yet, else the same once more."""
@@ -265,33 +244,32 @@ class Attempts:
         record: AttemptRecord,
         left: Sequence[tuple[Candidate, Dispatch]],
     ) -> Won | Failed:
-        endpoint = dispatch.endpoint
+        endpoint, is_stream = dispatch.endpoint, self._request.is_stream
         timeouts = self._timeouts(endpoint.provider.timeouts, attempt.begun_at, len(left))
+        reply: Readable | None = None
         try:
             deadline = min(self._deadline, attempt.begun_at + timeouts.total_s)
             begun = (lambda reply: self._let_leave(attempt, reply)) if left else None
-            reply = await self._client.send(dispatch.origin, head, body, timeouts, deadline, begun)
-            record.status = reply.status
-            if reply.status != 200:
-                return await _read_error(reply, endpoint)
-            content = await reply.read()
-            if self._request.is_stream:
-                while is_only_frame(content) and clock.monotonic() - attempt.begun_at < HOLD_FRAME_S:
-                    if not (more := await reply.read()):
-                        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the stream ended without content"))
-                    content += more
-            elif not reply.is_drained:
-                content = await _read_on(reply, content, HOLD_BYTES)
+            raw = await self._client.send(dispatch.origin, head, body, timeouts, deadline, begun)
+            record.status = raw.status
+            if raw.status != 200:
+                return await read_error(raw, endpoint)
+            reply = readable(raw)
+            content = await (
+                begin_stream(reply, attempt.begun_at) if is_stream else begin_whole(reply, self._most_held)
+            )
         except UpstreamError as error:
             if attempt.has_left:
                 return Failed(endpoint, Outcome(Verdict.EVACUATED, 0, "left, since the endpoint has become too slow"))
+            if reply is not None:
+                reply.abort()
             return Failed(endpoint, judge_error(error, is_promised=False))
         attempt.leave = None
-        if (failed := _failed(endpoint, reply, content)) is not None:
+        if (failed := wrong_with(endpoint, reply, content)) is not None:
             reply.abort()
             return failed
         record.first_content_at = now = clock.monotonic()
-        if self._request.is_stream:
+        if is_stream:
             self._board.first_token(attempt, now)
         return Won(dispatch, reply, content, attempt, record, now)
 
@@ -313,60 +291,6 @@ class Attempts:
                 reply.abort()
 
         attempt.leave = leave
-
-
-async def _read_on(reply: Reply, content: bytes, limit_bytes: int) -> bytes:
-    """Return `content` and what follows it, until the reply is complete or too large to be held."""
-    parts, size = [content], len(content)
-    while size < limit_bytes and (part := await reply.read()):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
-
-
-def _failed(endpoint: Endpoint, reply: Reply, content: bytes) -> Failed | None:
-    """Return what is wrong with a reply of status 200, if it can be told by its beginning.
-
-    An error that came with that status is judged by the status that it names, else as a failure.
-    """
-    if not content:
-        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was empty"))
-    if reply.header(b"content-type").startswith(b"text/html"):
-        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply was a web page, not a completion"))
-    if reply.is_drained and is_broken(content, reply.header(b"content-encoding")):
-        return Failed(endpoint, Outcome(Verdict.PROTOCOL, 200, "the reply is compressed, and broken"))
-    if _ERROR not in content:  # nearly always
-        return None
-    if (told := first_error(content)) is None:
-        if reply.is_drained and finish_reason(content) == "error":
-            return Failed(endpoint, Outcome(Verdict.TRANSIENT, 200, "the reply ended with an error"))
-        return None
-    said = said_by(endpoint, told)
-    status = said.number if 400 <= said.number < 600 else 502
-    return Failed(endpoint, judge_status(status, code=said.code, message=said.message), said)
-
-
-async def _read_error(reply: Reply, endpoint: Endpoint) -> Failed:
-    """Read and judge a reply that is not 200. What cannot be read of it in time is judged by its status alone."""
-    raw = b""
-    with contextlib.suppress(UpstreamError, TimeoutError):
-        async with asyncio.timeout(ERROR_BODY_S):
-            raw = await _read_on(reply, b"", ERROR_BODY_BYTES)
-    reply.abort()
-    body = decoded(raw, reply.header(b"content-encoding"), ERROR_BODY_BYTES) or b""
-    said = said_by(endpoint, body)
-    now_unix = clock.wall()
-    retry_after = asked_wait(reply.header, reply.status, now_unix)
-    outcome = judge_status(
-        reply.status, code=said.code, message=said.message, retry_after=retry_after, now_unix=now_unix
-    )
-    return Failed(endpoint, outcome, said)
-
-
-def said_by(endpoint: Endpoint, body: bytes) -> ProviderError:
-    """Return what an error body says, without what nobody but the operator may read."""
-    said, provider = read_provider_error(body), endpoint.provider
-    return msgspec.structs.replace(said, message=redacted(said.message, provider), code=redacted(said.code, provider))
 
 
 def final_error(models: Sequence[str], failed: Sequence[Failed]) -> ApiError:
@@ -431,6 +355,7 @@ _TOLD: Mapping[Verdict, str] = {
     Verdict.PROTOCOL: "sent something that is no reply",
     Verdict.EVACUATED: "is far slower than usual",
     Verdict.TIMEOUT: "did not answer in time",
+    Verdict.OVERSIZE: "sent more than fits",
 }
 """What a caller may know. Addresses, accounts and credentials are the operator's, who finds them in the log."""
 

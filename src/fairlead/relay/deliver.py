@@ -8,17 +8,18 @@ from fairlead.catalog.pricing import Usage, bill_of
 from fairlead.errors import ApiError, ProtocolError, UpstreamError
 from fairlead.health.board import HealthBoard
 from fairlead.health.outcome import GONE, OK, Outcome, Verdict, judge_error
-from fairlead.relay.attempts import Won, said_by
+from fairlead.relay.attempts import Won
+from fairlead.relay.beginning import said_by
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.pump import Source, caught_up, pump
 from fairlead.relay.resume import Followed, Resumes
 from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
-from fairlead.relay.tap import Tap
+from fairlead.relay.tap import Tap, tap_of
 from fairlead.telemetry.record import CALLER_SLOW, STREAM_ERROR, ExchangeRecord
 from fairlead.upstream.dispatch import redacted
 from fairlead.wire.cost import CostSplicer, with_cost
-from fairlead.wire.encoding import decoded
+from fairlead.wire.encoding import encoding_of
 from fairlead.wire.ending import is_done
 from fairlead.wire.openrouter_chunks import ChunkAdapter, echo, error_end
 from fairlead.wire.openrouter_reply import adapted_reply
@@ -34,17 +35,18 @@ EVENT_STREAM = b"text/event-stream"
 STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
 _PASSED_ON = (b"content-type", b"content-language")
 
-MOST_WHOLE_BYTES = 32 * 1024 * 1024
-"""Of a reply that has to be read whole to be changed: several images. A longer one is sent as it came."""
+MOST_REPLY_BYTES = 64 * 1024 * 1024
+"""Of a reply that has to be held to be changed, unless the operator says otherwise: several images."""
 
 
 class Delivery:
     """A won attempt's reply on its way to the caller. `deadline` and `asked_at` are `clock.monotonic` time."""
 
     __slots__ = (
-        "_adapter", "_asked_at", "_bill_of", "_board", "_choices", "_content", "_deadline", "_downstream", "_encoding",
+        "_adapter", "_asked_at", "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding",
         "_estimates", "_is_promised", "_is_readable", "_is_resumed", "_is_stream", "_is_whole", "_limits", "_manner",
-        "_record", "_resumes", "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow", "_won",
+        "_max_reply_bytes", "_record", "_resumes", "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow",
+        "_won",
     )  # fmt: skip
 
     def __init__(
@@ -63,16 +65,17 @@ class Delivery:
         routing: Routing | None = None,
         resumes: Resumes | None = None,
         choices: int = 1,
+        max_reply_bytes: int = MOST_REPLY_BYTES,
     ) -> None:
         self._won = won
-        self._choices = choices
+        self._max_reply_bytes = max_reply_bytes
         self._board = board
         self._estimates = estimates
         self._limits = limits
         self._content = won.content
         self._sent: bytes | None = None
         """What goes to the caller in place of a whole reply's content."""
-        self._encoding = won.reply.header(b"content-encoding")
+        self._encoding = encoding_of(won.reply.header(b"content-encoding"))
         self._is_whole = won.reply.is_drained and not is_stream
         self._usage: Usage | None = None
         # Not a method of ours: a delivery must be freed without the cycle collector.
@@ -86,7 +89,7 @@ class Delivery:
         self._manner = manner
         self._routing = routing
         self._resumes = resumes
-        self._tap = record.tap = Tap() if resumes is None else resumes.tap()
+        self._tap = record.tap = tap_of(choices if is_stream else 1) if resumes is None else resumes.tap()
         self._is_readable = is_stream and not self._encoding
         """It is a stream, and of what stands in it can be told."""
         self._splicer = CostSplicer(self._bill_of) if self._is_readable and not manner.is_adapted else None
@@ -132,8 +135,6 @@ class Delivery:
 
     async def _pass_on(self) -> None:
         downstream = self._downstream
-        if self._manner.is_adapted and not self._is_stream:
-            await self._read_whole()
         if self._is_whole:
             self._change_whole()
         if downstream.is_slow:  # with the replies to requests sent before this one
@@ -166,7 +167,7 @@ class Delivery:
             self._deadline,
             self._splicer,
             self._adapter,
-            ends=self._choices if self._is_stream and self._is_event_stream() else 0,
+            has_end=self._is_stream and self._is_event_stream(),
         )
 
     def _resumption(self) -> Resumption | None:
@@ -224,27 +225,14 @@ class Delivery:
     def _is_event_stream(self) -> bool:
         return not self._encoding and self._won.reply.header(b"content-type").startswith(EVENT_STREAM)
 
-    async def _read_whole(self) -> None:
-        """Read on to the end of a reply that was too long to be held for another attempt."""
-        parts, size = [self._content], len(self._content)
-        while size < MOST_WHOLE_BYTES and (part := await self._won.reply.read()):
-            parts.append(part)
-            size += len(part)
-        self._content, self._is_whole = b"".join(parts), self._won.reply.is_drained
-
     def _change_whole(self) -> None:
-        """Put into a whole reply what it costs, and give it the caller's shape.
-
-        One that is encoded is sent as it means: few callers save by that.
-        """
-        body = decoded(self._content, self._encoding, MOST_WHOLE_BYTES)
-        if body is None or len(body) == MOST_WHOLE_BYTES:
+        """Put into a whole reply what it costs, and give it the caller's shape."""
+        if self._encoding:  # nobody here can read it
             return
-        self._encoding = b""
+        body = self._content
         if not self._manner.is_adapted:
             self._content, self._usage = with_cost(body, self._bill_of)
             return
-        self._content = body
         self._sent, self._usage = adapted_reply(
             body, self._identity(), self._bill_of, self._estimate(len(body)), self._metadata()
         )
@@ -252,7 +240,8 @@ class Delivery:
     def _new_adapter(self) -> ChunkAdapter:
         provider = self._won.dispatch.endpoint.provider
         redact = functools.partial(redacted, provider=provider)
-        return ChunkAdapter(self._identity(), self._bill_of, self._estimate(), redact, self._metadata())
+        most = self._max_reply_bytes
+        return ChunkAdapter(self._identity(), self._bill_of, self._estimate(), redact, self._metadata(), most)
 
     def _identity(self) -> Identity:
         endpoint, record = self._won.dispatch.endpoint, self._record

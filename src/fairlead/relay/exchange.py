@@ -23,7 +23,7 @@ from fairlead.plan.sticky import key_of
 from fairlead.relay.admission import rank_of
 from fairlead.relay.attempts import Attempts, Won
 from fairlead.relay.auto import choose_models
-from fairlead.relay.deliver import Delivery
+from fairlead.relay.deliver import MOST_REPLY_BYTES, Delivery
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.fit import fitted
 from fairlead.relay.hedge import Hedging
@@ -86,6 +86,8 @@ class RelayLimits:
     total_s: float = 900.0
     resume_tokens: int = 0
     """A stream that breaks off after no more than so many is asked for again; keys and providers may differ."""
+    max_reply_bytes: int = MOST_REPLY_BYTES
+    """Held of a reply, or of an event in a stream, that has to be whole before it can be passed on."""
 
 
 class Relay:
@@ -105,7 +107,7 @@ class Relay:
         self._client = client
         self._planner = planner
         self._board = planner.board
-        self._limits = limits
+        self.limits = limits
         self._hedging = hedging
         self._keep_alive = keep_alive
         self.budget = RetryBudget()
@@ -124,12 +126,12 @@ class Relay:
         left.
         """
         routes, now = self.routes, clock.monotonic()
-        deadline = record.started_at + self._limits.total_s
+        deadline = record.started_at + self.limits.total_s
         plan = await self._planned(routes, request, caller.key, record.session, deadline)
         record.model, record.router = plan.model_id, plan.router
         if plan.skipped or len(plan.candidates) > 1:
             record.considered = _considered(plan)
-        asked = _first_of_each(plan.candidates, self._limits.max_attempts)
+        asked = _first_of_each(plan.candidates, self.limits.max_attempts)
         if caller.manner.is_adapted or not request.is_plain:
             request = await fitted(request, asked, self.estimates, is_by_default=caller.manner.is_adapted)
         record.request_bytes = text_bytes(request.raw)
@@ -150,6 +152,7 @@ class Relay:
             RenamedLimits(self._learned),
             self._hedging,
             record.trace,
+            most_held_bytes=self.limits.max_reply_bytes if caller.manner.is_adapted and not request.is_stream else 0,
         )
         if caller.routing is not None:
             caller.routing.candidates = [candidate.endpoint for candidate in asked]
@@ -178,6 +181,7 @@ class Relay:
                     routing=caller.routing,
                     resumes=self._resumes(request, caller.key, won, attempts),
                     choices=request.choices,
+                    max_reply_bytes=self.limits.max_reply_bytes,
                 )
                 await delivery.run()
         finally:
@@ -214,7 +218,7 @@ class Relay:
 
     def _resumes(self, request: ChatRequest, key: ApiKey, won: Won, attempts: Attempts) -> Resumes | None:
         """Return how the request's stream may be gone on with should it break off; None if that is not wanted."""
-        most_tokens = most_resumed(key, won.dispatch.endpoint.provider, self._limits.resume_tokens)
+        most_tokens = most_resumed(key, won.dispatch.endpoint.provider, self.limits.resume_tokens)
         return Resumes(attempts.again, most_tokens) if most_tokens and can_be_said_again(request) else None
 
     def _worst_case(self, request: ChatRequest, asked: Sequence[Candidate], request_bytes: int) -> WorstCase:

@@ -18,8 +18,8 @@ from fairlead.relay.deliver import EVENT_STREAM, SHUTTING_DOWN, STREAM_HEADERS
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.manner import Manner
 from fairlead.relay.tap import Tap
+from fairlead.relay.unpack import Readable
 from fairlead.telemetry.record import ExchangeRecord
-from fairlead.upstream.reply import Reply
 from fairlead.wire.openrouter_chunks import DONE, error_end
 from fairlead.wire.openrouter_shape import Identity
 from fairlead.wire.router_metadata import Routing
@@ -78,7 +78,7 @@ class Wait:
         routing: Routing | None,
         now: float,
     ) -> None:
-        self.reply: Reply | None = None
+        self.reply: Readable | None = None
         """What the caller gets, once there is content."""
         self._keep_alive = keep_alive
         self._downstream = downstream

@@ -16,7 +16,7 @@ from fairlead.catalog.model import Provider
 from fairlead.errors import Diverged
 from fairlead.relay.attempts import Won
 from fairlead.relay.tap import Tap, WholeTap
-from fairlead.upstream.reply import Reply
+from fairlead.relay.unpack import Readable
 from fairlead.wire.request import ChatRequest
 from fairlead.wire.resume import NotResumable, Resumption
 
@@ -58,7 +58,7 @@ class Resumes:
 class Followed:
     """A reply as its caller is to have it, who knows its beginning already: what `pump` reads in place of it."""
 
-    def __init__(self, reply: Reply, resumption: Resumption) -> None:
+    def __init__(self, reply: Readable, resumption: Resumption) -> None:
         self._reply = reply
         self._resumption = resumption
 

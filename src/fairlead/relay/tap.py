@@ -4,6 +4,9 @@ Usage stands at the end of a stream, so the tap keeps the last chunks and looks 
 chunk it neither searches nor decodes nor copies.
 """
 
+from fairlead.wire.ending import ended_in, is_done, is_whole
+from fairlead.wire.event_frames import EventFrames
+
 KEPT_BYTES = 4_096
 """The usage event and what follows it: some 300-800 bytes with all the details that providers send, plus `[DONE]`."""
 _KEPT_CHUNKS = 32
@@ -31,6 +34,37 @@ class Tap:
     def tail(self) -> bytes:
         """The end of the content so far, at most KEPT_BYTES of it."""
         return b"".join(self._chunks)[-KEPT_BYTES:]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a stream that ends here says so."""
+        return is_whole(self.tail)
+
+
+class ManyTap(Tap):
+    """Of a stream with several answers: how many of them have come to their end is counted on the way."""
+
+    __slots__ = ("_choices", "_ended", "_frames")
+
+    def __init__(self, choices: int) -> None:
+        super().__init__()
+        self._choices = choices
+        self._ended: set[int] = set()
+        self._frames = EventFrames()
+
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
+        for event in self._frames.feed(data):
+            self._ended |= ended_in(event)
+
+    @property
+    def is_whole(self) -> bool:
+        return is_done(self.tail) or len(self._ended | ended_in(self._frames.rest())) >= self._choices
+
+
+def tap_of(choices: int) -> Tap:
+    """Return what reads along with a reply of so many answers."""
+    return Tap() if choices == 1 else ManyTap(choices)
 
 
 class WholeTap(Tap):

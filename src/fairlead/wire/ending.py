@@ -20,7 +20,17 @@ class _Named(msgspec.Struct):
     id: str = ""
 
 
+class _Choice(msgspec.Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+
+
 _NAMED = msgspec.json.Decoder(_Named)
+_CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 def is_done(tail: bytes) -> bool:
@@ -28,17 +38,23 @@ def is_done(tail: bytes) -> bool:
     return tail.rstrip().endswith(_DONE)
 
 
-def is_whole(tail: bytes, choices: int = 1) -> bool:
-    """Whether a stream that ends like this says that it is whole: by `[DONE]`, or by a finish reason for each choice.
+def is_whole(tail: bytes) -> bool:
+    """Whether a stream of one answer that ends like this says that it is whole: by `[DONE]`, or by a finish reason.
 
     Some providers leave out one of them. With neither nobody can tell it from one that was cut off.
     """
-    return is_done(tail) or (finish_reason(tail) != "" if choices == 1 else _ended(tail) >= choices)
+    return is_done(tail) or finish_reason(tail) != ""
 
 
-def _ended(tail: bytes) -> int:
-    """Return for how many choices a finish reason is told."""
-    return len(_FINISH_REASON.findall(tail))
+def ended_in(event: bytes) -> set[int]:
+    """Return the numbers of the choices for which an event of a stream, whole and with LF in it, tells the reason."""
+    if _FINISH_REASON.search(event) is None:  # nearly always
+        return set()
+    try:
+        chunk = _CHUNK.decode(b"\n".join(line[5:] for line in event.split(b"\n") if line.startswith(b"data:")))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return set()
+    return {choice.index for choice in chunk.choices if choice.finish_reason}
 
 
 def finish_reason(tail: bytes) -> str:

@@ -1,7 +1,7 @@
 """Server-sent events out of bytes that are cut anywhere (HTML standard, section 9.2.6)."""
 
 MOST_EVENT_BYTES = 64 * 1024 * 1024
-"""An image of today's models is a twentieth of that."""
+"""Unless it is said otherwise. An image of today's models is a twentieth of that."""
 
 
 class EventFrames:
@@ -11,11 +11,12 @@ class EventFrames:
     no part of it. Once `is_too_long` there are no more.
     """
 
-    __slots__ = ("_held", "_was_cr", "is_too_long")
+    __slots__ = ("_held", "_most_bytes", "_was_cr", "is_too_long")
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_EVENT_BYTES) -> None:
         self.is_too_long = False
-        """An event has more than MOST_EVENT_BYTES."""
+        """An event has more than `most_bytes`."""
+        self._most_bytes = most_bytes
         self._held = bytearray()
         """An event that is not complete."""
         self._was_cr = False
@@ -49,7 +50,7 @@ class EventFrames:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _bound(self) -> None:
-        if self.is_too_long or len(self._held) > MOST_EVENT_BYTES:
+        if self.is_too_long or len(self._held) > self._most_bytes:
             self.is_too_long = True
             self._held.clear()
 

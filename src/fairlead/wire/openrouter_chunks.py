@@ -14,7 +14,7 @@ from fairlead.catalog.pricing import Usage
 from fairlead.errors import ApiError
 from fairlead.wire.cost import BillOf
 from fairlead.wire.errors import error_event, read_provider_error
-from fairlead.wire.event_frames import EventFrames, fields_of
+from fairlead.wire.event_frames import MOST_EVENT_BYTES, EventFrames, fields_of
 from fairlead.wire.openrouter_calls import CallParts
 from fairlead.wire.openrouter_pattern import Pattern, learned
 from fairlead.wire.openrouter_reply import Estimate, Metadata, as_events
@@ -59,11 +59,18 @@ class ChunkAdapter:
 
     __slots__ = (
         "_bill_of", "_calls", "_estimate", "_frames", "_has_finished", "_identity", "_is_done", "_is_whole", "_last",
-        "_lessons", "_metadata", "_noted", "_opening", "_parts", "_pattern", "_redact", "_told", "fault", "usage",
+        "_lessons", "_metadata", "_most_bytes", "_noted", "_opening", "_parts", "_parts_bytes", "_pattern", "_redact",
+        "_told", "fault", "usage",
     )  # fmt: skip
 
     def __init__(
-        self, identity: Identity, bill_of: BillOf, estimate: Estimate, redact: Redact, metadata: Metadata | None = None
+        self,
+        identity: Identity,
+        bill_of: BillOf,
+        estimate: Estimate,
+        redact: Redact,
+        metadata: Metadata | None = None,
+        most_bytes: int = MOST_EVENT_BYTES,
     ) -> None:
         self.usage: Usage | None = None
         """As the provider has told it, once the stream has ended."""
@@ -75,11 +82,14 @@ class ChunkAdapter:
         self._estimate = estimate
         self._redact = redact
         self._metadata = metadata
-        self._frames = EventFrames()
+        self._most_bytes = most_bytes
+        """Of an event, or of a whole reply that comes in place of a stream: more is not held."""
+        self._frames = EventFrames(most_bytes)
         self._is_whole: bool | None = None
         """Whether it is no stream at all, but a whole reply; None before it has begun."""
         self._parts: list[bytes] = []
         """Of such a reply."""
+        self._parts_bytes = 0
         self._told: Raw | None = None
         self._last: Members = {}
         """Members of the chunk that told the usage."""
@@ -99,13 +109,14 @@ class ChunkAdapter:
         """
         self._identity, self._bill_of, self._estimate = identity, bill_of, estimate
         self._opening = b"data: {%b," % identity.members("chat.completion.chunk")
-        self._frames = EventFrames()
+        self._frames = EventFrames(self._most_bytes)
         self._pattern = None  # which begins with who answers
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes and return the events that are complete by now."""
         said = b"".join([self._event(event) for event in self._frames.feed(data)])
-        if self._frames.is_too_long:
+        if self._frames.is_too_long or self._parts_bytes > self._most_bytes:
+            self._parts.clear()
             said += self.error(_broken("The provider has sent an event that is too long"))
         return said
 
@@ -137,6 +148,7 @@ class ChunkAdapter:
             self._is_whole = self._is_whole or event.lstrip().startswith(b"{")
             if self._is_whole:
                 self._parts.append(event)
+                self._parts_bytes += len(event) + 1
                 return b""
         if (pattern := self._pattern) is not None and pattern.fits(event):
             if not self._is_done and (said := pattern.adapted(event)) is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fairlead.errors import ApiError
-from fairlead.wire.event_frames import EventFrames, fields_of
+from fairlead.wire.event_frames import MOST_EVENT_BYTES, EventFrames, fields_of
 from fairlead.wire.openrouter_shape import NULL, UNREADABLE, Identity
 from fairlead.wire.responses_errors import failure_of
 from fairlead.wire.responses_reply import CHUNK, Chunk, Reply
@@ -16,28 +16,42 @@ from fairlead.wire.responses_request import Asked
 
 _DONE: Final = b"data: [DONE]\n\n"
 _TOO_LONG: Final = ApiError(502, "The provider has sent an event that is too long", error_type="provider_unavailable")
+_TOO_MUCH: Final = ApiError(502, "The provider has sent more than can be held", error_type="provider_unavailable")
 
 
 class ResponsesEvents:
     """Translates one stream, however it is cut into pieces. What is returned is whole events, each ended by LF LF.
 
     `completed_at` is asked for the time (Unix seconds) when the response is complete. Of the `identity` its id and date
-    count, and its model until the stream names the one that serves.
+    count, and its model until the stream names the one that serves. All that is said stands in the last event again: of
+    that no more than `most_bytes` are held, and of one event no more either.
     """
 
-    __slots__ = ("_completed_at", "_frames", "_has_begun", "_is_done", "_reply")
+    __slots__ = ("_completed_at", "_frames", "_has_begun", "_is_done", "_most_bytes", "_reply", "is_too_long")
 
-    def __init__(self, asked: Asked, identity: Identity, completed_at: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        identity: Identity,
+        completed_at: Callable[[], int],
+        most_bytes: int = MOST_EVENT_BYTES,
+    ) -> None:
+        self.is_too_long = False
+        """It was ended for that, whatever else comes."""
         self._reply = Reply(asked, identity.id, identity.model, identity.created)
         self._completed_at = completed_at
-        self._frames = EventFrames()
+        self._most_bytes = most_bytes
+        self._frames = EventFrames(most_bytes)
         self._has_begun = False
         self._is_done = False
 
     def feed(self, chat_events: bytes) -> bytes:
         """Take the next bytes of the chat stream and return the events that they come to."""
         said = b"".join([self._event(event) for event in self._frames.feed(chat_events)])
-        return said + self.error(_TOO_LONG) if self._frames.is_too_long else said
+        if not self._frames.is_too_long and self._reply.held_bytes <= self._most_bytes:
+            return said
+        self.is_too_long = True
+        return said + self.error(_TOO_LONG if self._frames.is_too_long else _TOO_MUCH)
 
     def finish(self) -> bytes:
         """Return the rest of a stream that has ended. Without a finish reason it cannot be known to be whole."""

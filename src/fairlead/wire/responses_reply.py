@@ -61,13 +61,15 @@ class Reply:
 
     __slots__ = (
         "_asked", "_created_at", "_finish", "_knows_model", "_metadata", "_model", "_response_id", "_tier", "_usage",
-        "events", "failure", "output",
+        "events", "failure", "held_bytes", "output",
     )  # fmt: skip
 
     def __init__(self, asked: Asked, response_id: str, model: str, created_at: int) -> None:
         self.events = Events()
         self.output = Output(response_id, asked.tools, self.events)
         self.failure: Failure | None = None
+        self.held_bytes = 0
+        """Of what has been said, about: it all stands in the Response in the end."""
         self._asked = asked
         self._response_id = encode(response_id)
         self._model = encode(model)
@@ -98,6 +100,10 @@ class Reply:
         choice = chunk.choices[0]
         said = choice.delta or choice.message
         told = self.output.take(said, choice.logprobs) if said is not None else b""
+        if said is not None:
+            self.held_bytes += said.size()
+        if choice.logprobs is not NULL:
+            self.held_bytes += len(memoryview(choice.logprobs))
         if choice.finish_reason is not NULL and choice.finish_reason != NULL:
             self._finish = choice.finish_reason
         if choice.error is not NULL and choice.error != NULL:

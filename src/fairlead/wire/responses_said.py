@@ -23,6 +23,14 @@ class Said(msgspec.Struct):
     images: Raw = NULL
     tool_calls: Raw = NULL
 
+    def size(self) -> int:
+        """Return how many bytes of JSON say that."""
+        told = (
+            self.content, self.refusal, self.reasoning, self.reasoning_details, self.annotations, self.images,
+            self.tool_calls,
+        )  # fmt: skip
+        return sum([len(memoryview(one)) for one in told if one not in (NULL, EMPTY)])
+
 
 class Detail(msgspec.Struct):
     """Of reasoning: wire-api, section 3.5."""

@@ -50,7 +50,9 @@ class Resumption:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the new stream and return what the caller does not have, by whole events."""
-        return b"".join([self._event(event) for event in self._frames.feed(data)])
+        said = b"".join([self._event(event) for event in self._frames.feed(data)])
+        self.has_diverged = self.has_diverged or self._frames.is_too_long
+        return said
 
     def _event(self, event: bytes) -> bytes:
         if self.is_caught_up:
