@@ -220,10 +220,20 @@ def test_a_directory_in_use_names_the_holder(store, new_store):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends it")
-def test_it_ends_with_its_killed_supervisor(tmp_path):
-    with keeper(tmp_path / "data") as (holder, pid, _):
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_it_ends_with_its_killed_supervisor(tmp_path, new_store, is_frozen):
+    """Also one that takes no signal but the last; what it has confirmed is there again."""
+    with keeper(tmp_path / "data") as (holder, pid, url):
+        with client(url) as connected:
+            connected.set("key", "value")
+        if is_frozen:
+            os.kill(pid, signal.SIGSTOP)
         holder.kill()
         wait_until_gone(pid)
+        store = new_store()
+        store.start()
+        with client(store.url) as connected:
+            assert connected.get("key") == b"value"
 
 
 @pytest.mark.parametrize("is_busy", [False, True])

@@ -271,14 +271,15 @@ def _ask(place: str, command: bytes) -> bytes:
 def _end_with_parent(parent_pid: int) -> Callable[[], None] | None:
     """For the child, before it becomes the store: end when the parent does, be it by SIGKILL. Linux only.
 
-    Elsewhere the next start ends the orphan.
+    By SIGKILL too: a process that is stopped takes nothing else, and what was confirmed is on the disk. Elsewhere the
+    next start ends the orphan.
     """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up here: after the fork the less is done, the better
 
     def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:  # it died in between
             os._exit(0)
 
