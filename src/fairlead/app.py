@@ -198,7 +198,11 @@ class Worker:
             self._planner,
             self._routes(),
             RelayLimits(
-                settings.max_attempts, settings.timeouts.total_s, settings.resume_tokens, settings.max_reply_bytes
+                settings.max_attempts,
+                settings.timeouts.total_s,
+                settings.resume_tokens,
+                settings.max_reply_bytes,
+                settings.fallback_on_content_filter,
             ),
             Hedging(self._p95_s) if settings.hedge else None,
             KeepAlive(settings.stream_keepalive_s) if settings.stream_keepalive_s else None,

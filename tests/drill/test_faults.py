@@ -34,6 +34,15 @@ def test_who_wants_no_stream_may_get_another_script():
     assert [replace(fault, plain=Fate.WHOLE).fate(way) for way in WAYS] == [Fate.FAILOVER, Fate.WHOLE] * 2
 
 
+def test_of_a_row_that_a_setting_decides_there_is_one_for_each():
+    for is_on in (True, False):
+        filtered = [fault for fault in FAULTS if fault.verdict == "filtered"]
+        assert [fault.fate("stream") for fault in filtered if fault.is_for(fallback_on_content_filter=is_on)] == [
+            Fate.FAILOVER if is_on else Fate.REFUSED
+        ]
+    assert sum(fault.is_for(fallback_on_content_filter=True) for fault in FAULTS) == len(FAULTS) - 1
+
+
 def test_a_row_may_know_better_what_cools_down():
     plain = refusal(429, "limit", 429, "rate_limit_exceeded")
     assert plain.cools("limit") == Cool(1.0)

@@ -5,6 +5,7 @@ spoils nothing for the next. For faults of stores and processes: gateways in fro
 import contextlib
 import datetime
 import ssl
+import warnings
 
 import pytest
 import trustme
@@ -47,11 +48,16 @@ def contexts(authority):
         Tls.EXPIRED: authority.issue_cert("127.0.0.1", not_before=now - 2 * YEAR, not_after=now - YEAR),
         Tls.UNKNOWN: trustme.CA().issue_cert("127.0.0.1"),
         Tls.OTHER_NAME: authority.issue_cert("example.com", "10.0.0.1"),
+        Tls.OLD: authority.issue_cert("127.0.0.1"),
     }
     made = {}
     for tls, certificate in certificates.items():
         made[tls] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         certificate.configure_cert(made[tls])
+    made[Tls.OLD].set_ciphers("ALL:@SECLEVEL=0")  # or it could not speak any version at all
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        made[Tls.OLD].minimum_version = ssl.TLSVersion.TLSv1
+        made[Tls.OLD].maximum_version = ssl.TLSVersion.TLSv1_1
     return made
 
 
@@ -69,14 +75,28 @@ def upstreams(contexts):
 
 
 @pytest.fixture(scope="session")
-def gateway(upstreams, authority, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("faults")
+def gateways(upstreams, authority, tmp_path_factory):
+    """By what FAIRLEAD_FALLBACK_ON_CONTENT_FILTER is set to: most rows are asked of that with the default."""
+    with contextlib.ExitStack() as started:
+        yield {
+            is_on: started.enter_context(
+                GatewayProcess(
+                    directory := tmp_path_factory.mktemp("faults"),
+                    environment_for(upstreams, authority, directory, is_on),
+                )
+            )
+            for is_on in (False, True)
+        }
+
+
+def environment_for(upstreams, authority, directory, is_on):
     authority.cert_pem.write_to_path(directory / "authority.pem")
     env = {
         "FAIRLEAD_WORKERS": "1",
         "FAIRLEAD_LOG_FORMAT": "json",
         "FAIRLEAD_API_KEYS": KEY,
         "SSL_CERT_FILE": str(directory / "authority.pem"),
+        "FAIRLEAD_FALLBACK_ON_CONTENT_FILTER": "on" if is_on else "off",
     }
 
     def declare(slug, **members):
@@ -94,8 +114,7 @@ def gateway(upstreams, authority, tmp_path_factory):
             declare(each, base_url=base_url, models=f"fault/{slug}={each}", **limits)
     models = ",".join(f"fault/{slug}=good-{slug}" for slug in ["none", *ROWS])
     declare("good", base_url=upstreams["good"].base_url, models=models)
-    with GatewayProcess(directory, env) as gateway:
-        yield gateway
+    return env
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ without (`tests/faults/test_matrix.py`). This page is made from the same lines (
 |---|---|---|
 | next | the next provider's answer, and notices nothing; if there is no other, the error named last | both attempts, `ok`, its cost; alone: one attempt, `error`, no cost |
 | all | the error named last: the other provider has the fault too | both attempts, `error`, no cost |
-| refused | the refusal, since every provider would say the same (no setting routes around it) | one attempt, `error`, no cost |
+| refused | the refusal, since every provider would say the same (a content filter's can be routed around: `FAIRLEAD_FALLBACK_ON_CONTENT_FILTER`) | one attempt, `error`, no cost |
 | broken | the beginning, then an error with `finish_reason: "error"`, and no `[DONE]` but on /api/v1, which has it after errors too | one attempt, `cut`, the cost of what came |
 | told | the beginning, then the provider's own error event as it came, without a finish reason | the same |
 | torn | the beginning, then the connection breaks: half an event cannot be taken back | the same |

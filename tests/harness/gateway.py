@@ -73,6 +73,7 @@ class Gateway:
         price=PRICE,
         resume_tokens=0,
         max_reply_bytes=MOST_REPLY_BYTES,
+        evades_filters=False,
         admission=None,
         max_concurrency=None,
         begin_trace=None,
@@ -113,7 +114,7 @@ class Gateway:
             self.client,
             Planner(self.board, Undecided()),
             Routes(catalog, dispatches(catalog, ProxyRule()), AutoRouter(catalog, AutoPolicy())),
-            RelayLimits(max_attempts, timeouts.total_s, resume_tokens, max_reply_bytes),
+            RelayLimits(max_attempts, timeouts.total_s, resume_tokens, max_reply_bytes, evades_filters),
             hedging,
             keep_alive,
         )

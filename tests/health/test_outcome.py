@@ -65,6 +65,7 @@ class TestRules:
         (V.OUTRUN, NOTHING, None, 0, False, False, True, (499, "invalid_request"), None),
         (V.DIVERGED, NOTHING, None, 0, False, False, True, UNAVAILABLE, None),
         (V.OVERSIZE, NOTHING, 1, 0, False, False, True, UNAVAILABLE, None),
+        (V.FILTERED, NOTHING, None, 0, False, False, False, (0, "content_policy_violation"), None),
     )
 
     def test_every_verdict_has_its_rule(self):
@@ -255,7 +256,7 @@ CORPUS = [
     (500, "server_error", "The server had an error while processing your request.", V.TRANSIENT),
     (503, "", "The engine is currently overloaded, please try again later", V.OVERLOAD),
     # Azure
-    (400, "content_filter", AZURE_CONTENT, V.CLIENT),
+    (400, "content_filter", AZURE_CONTENT, V.FILTERED),
     (404, "DeploymentNotFound", "The API deployment for this resource does not exist.", V.MISSING),
     # Anthropic
     (400, "invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum", V.CONTEXT),
@@ -293,8 +294,8 @@ CORPUS = [
     # OpenRouter
     (400, "400", "foo/bar is not a valid model ID", V.MISSING),
     (402, "402", "This request requires more credits, or fewer max_tokens.", V.QUOTA),
-    (403, "403", "Your chosen model requires moderation and your input was flagged", V.CLIENT),
-    (403, "403", "Request blocked: prompt injection patterns detected", V.CLIENT),
+    (403, "403", "Your chosen model requires moderation and your input was flagged", V.FILTERED),
+    (403, "403", "Request blocked: prompt injection patterns detected", V.FILTERED),
     (403, "403", "Key limit exceeded (total limit). Manage it using https://openrouter.ai/keys", V.AUTH),
     (404, "404", "No endpoints found for foo/bar.", V.MISSING),
     (404, "404", "No endpoints found that support image input", V.UNFIT),
@@ -312,6 +313,10 @@ CORPUS = [
     (400, "model_not_supported", "The requested model 'a/b' is not supported by any provider", V.MISSING),  # HF
     (400, "unknown_model", "Unknown model: gpt-9", V.MISSING),  # GitHub
     (400, "", "Your request exceeded model token limit: 8192", V.CONTEXT),  # Moonshot
+    (400, "content_policy_violation", "Your request was rejected by our safety system.", V.FILTERED),
+    (400, "", "Content Policy Violation: the prompt was flagged", V.FILTERED),
+    (400, "unknown_parameter", "Unknown parameter: 'moderation'.", V.UNFIT),
+    (400, "invalid_value", "Invalid value: 'flagged'. Supported values are: 'a', 'b'", V.CLIENT),
     (404, "invalid_request_error", "No such File object: file-abc", V.CLIENT),
     (400, "", "", V.CLIENT),
 ]

@@ -102,6 +102,42 @@ async def test_a_content_refusal_is_told_as_one():
         assert (answer.status, answer.json["error"]["metadata"]["error_type"]) == (400, "content_policy_violation")
 
 
+FLAGGED = b'{"error":{"message":"Your request was flagged","code":"content_policy_violation"}}'
+REFUSALS = {
+    "400": Script(status=400, body=FLAGGED),
+    "403": Script(status=403, body=FLAGGED),
+    "at once in the stream": Script(
+        body=b"data: " + FLAGGED + b"\n\n", headers=(("content-type", "text/event-stream"),)
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+class TestAContentFilter:
+    async def test_is_not_routed_around(self, how):
+        async with gateway(REFUSALS[how], Script(text="here")) as served:
+            answer = await ask(served, chat_body(stream=True))
+            assert answer.status in (400, 403)
+            assert answer.json["error"]["metadata"]["error_type"] == "content_policy_violation"
+            assert "flagged" in answer.json["error"]["message"]
+            assert [one.verdict for one in served.records[0].attempts] == [Verdict.FILTERED]
+
+    async def test_unless_that_is_wanted_and_it_takes_nothing_from_the_retry_budget(self, how):
+        async with gateway(REFUSALS[how], Script(text="here"), evades_filters=True) as served:
+            served.relay.budget.tokens = served.relay.budget.per_second = served.relay.budget.per_request = 0.0
+            answer = await ask(served, chat_body(stream=True))
+            assert (answer.status, b"here" in answer.body) == (200, True)
+            assert [one.verdict for one in served.records[0].attempts] == [Verdict.FILTERED, Verdict.OK]
+            assert served.failures_in_row("sim0:acme/large") == 0
+
+    async def test_where_all_refuse_the_first_is_told(self, how):
+        async with gateway(REFUSALS[how], Script(status=500), evades_filters=True) as served:
+            answer = await ask(served, chat_body(stream=True))
+            assert answer.status in (400, 403)
+            assert "flagged" in answer.json["error"]["message"]
+            assert [one.verdict for one in served.records[0].attempts] == [Verdict.FILTERED, Verdict.TRANSIENT]
+
+
 async def test_a_limit_among_other_failures_is_no_limit():
     async with gateway(Script(status=500), Script(status=429)) as served:
         assert (await ask(served, chat_body())).status == 503

@@ -50,7 +50,9 @@ def _chosen(only: tuple[str, ...]) -> "tuple[Settings, list[Fault]]":
 
     settings = load_process().settings
     check_catalog(settings)
-    faults = [fault for fault in FAULTS if not only or any(text.lower() in fault.name.lower() for text in only)]
+    is_on = settings.fallback_on_content_filter
+    known = [fault for fault in FAULTS if fault.is_for(fallback_on_content_filter=is_on)]
+    faults = [fault for fault in known if not only or any(text.lower() in fault.name.lower() for text in only)]
     if not faults:
         raise click.UsageError(f"--only {', '.join(only)}: no fault has this in its name")
     return settings, faults

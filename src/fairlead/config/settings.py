@@ -72,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hedge: bool = False
     adaptive_concurrency: bool = False
     resume_tokens: int = 0
+    fallback_on_content_filter: bool = False
     max_in_flight: int = 4_000
     max_buffered_bytes: int = 1 << 30
     default_preset: str | None = None

@@ -186,6 +186,13 @@ _ROUTING = (
         whole(0, MOST_RESUMED),
     ),
     Setting(
+        "FAIRLEAD_FALLBACK_ON_CONTENT_FILTER",
+        "off",
+        "Ask another provider when one refuses a request for its content, as OpenRouter does; off: the caller gets the "
+        "refusal, unless the request names other models",
+        kinds.SWITCH,
+    ),
+    Setting(
         "FAIRLEAD_DEFAULT_PRESET",
         "(none)",
         "Slug of the preset that lies under every request that names none; as long as there is none, all get a 503",

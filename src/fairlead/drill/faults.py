@@ -42,6 +42,7 @@ class Tls(Enum):
     EXPIRED = "a certificate of the past"
     UNKNOWN = "a certificate that nobody trusted has signed"
     OTHER_NAME = "a certificate for another name"
+    OLD = "no version of TLS later than 1.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,14 @@ class Fault:
     is_everywhere: bool = False
     cool: Cool | None = None
     """Other than what `COOLS` says of the verdict."""
+    fallback_on_content_filter: bool | None = None
+    """Only where this is set so; None: however it is set."""
     plain_script: Script | None = None
     """Where it differs from `script` for a request that wants no stream."""
+
+    def is_for(self, *, fallback_on_content_filter: bool) -> bool:
+        """Whether it is to be expected of a gateway with this setting."""
+        return self.fallback_on_content_filter in (None, fallback_on_content_filter)
 
     def fate(self, way: str) -> Fate:
         return self.stream if way.startswith("stream") else self.plain
@@ -204,6 +211,7 @@ CONNECTION: Final = [
     Fault("certificate expired", Script(), "transient", requests=0, tls=Tls.EXPIRED),
     Fault("certificate of nobody known", Script(), "transient", requests=0, tls=Tls.UNKNOWN),
     Fault("certificate of another name", Script(), "transient", requests=0, tls=Tls.OTHER_NAME),
+    Fault("TLS 1.1 at best", Script(), "transient", requests=0, tls=Tls.OLD),
     _whole("kept connection closed after a reply", Script(keepalive_close=True), is_warm=True, requests=2),
     Fault(
         "kept connection closed at the next request",
@@ -283,6 +291,14 @@ ENCODING: Final = [
           plain_script=Script(body=_NO_GZIP, headers=(_BROTLI,)), base="/api/v1"),
 ]  # fmt: skip
 _LIMITED: Final = ("limit", 429, "rate_limit_exceeded")
+_FILTERED: Final = refusal(
+    400,
+    "filtered",
+    400,
+    "content_policy_violation",
+    message="Your request was flagged by our content policy",
+    code="content_policy_violation",
+)
 STATUSES: Final = [
     refusal(400, "client", 400, "invalid_request", fate=Fate.REFUSED),
     refusal(401, "auth", 502, "provider_unavailable"),
@@ -316,8 +332,9 @@ STATUSES: Final = [
     refusal(503, "overload", 503, "provider_overloaded"),
     refusal(504, "timeout", 504, "timeout"),
     refusal(529, "overload", 503, "provider_overloaded"),
-    refusal(400, "client", 400, "content_policy_violation", name="content refused", fate=Fate.REFUSED,
-            message="Your request was flagged by our content policy", code="content_policy_violation"),
+    replace(_FILTERED, name="content refused", stream=Fate.REFUSED, plain=Fate.REFUSED,
+            fallback_on_content_filter=False),
+    replace(_FILTERED, name="content refused, FALLBACK_ON_CONTENT_FILTER=on", fallback_on_content_filter=True),
     refusal(400, "context", 400, "context_length_exceeded", name="prompt too long here",
             message="This model's maximum context length is 10 tokens", code="context_length_exceeded"),
     refusal(404, "missing", 404, "not_found", name="model gone here", message="The model `m` does not exist",

@@ -21,7 +21,7 @@ PRICE = Price(prompt=1_000_000, completion=2_000_000)
 """Where none is known, or nothing is charged: a row wants to see the charge."""
 UNKNOWN_MODEL = "drill/model"
 """Of a provider whose models only it could tell."""
-CERTIFICATES = (Tls.EXPIRED, Tls.UNKNOWN, Tls.OTHER_NAME)
+CERTIFICATES = (Tls.EXPIRED, Tls.UNKNOWN, Tls.OTHER_NAME, Tls.OLD)
 """What cannot be tried here: nothing that is shipped may hold a private key."""
 DUMMY = "drill-no-secret"
 NOWHERE = "http://nobody.invalid/v1"

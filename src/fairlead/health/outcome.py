@@ -3,7 +3,7 @@
 | class     | examples                                        | fault    | elsewhere | this endpoint          | uptime |
 |-----------|-------------------------------------------------|----------|-----------|------------------------|--------|
 | OK        | a complete reply                                | –        | –         | –                      | up     |
-| CLIENT    | 400/413/422 not of this endpoint; text refused  | caller   | no        | –                      | –      |
+| CLIENT    | 400/413/422 not of this endpoint                | caller   | no        | –                      | –      |
 | GONE      | the caller left                                 | nobody   | –         | –                      | –      |
 | CONTEXT   | prompt too long for this endpoint               | caller   | yes       | –                      | –      |
 | UNFIT     | a member or feature this endpoint cannot do     | caller   | yes       | –                      | –      |
@@ -20,6 +20,7 @@
 | CUT       | the reply broke off after content was passed on | provider | no        | break                  | down   |
 | DIVERGED  | asked again after a break, it said other words  | nobody   | –         | –                      | –      |
 | OVERSIZE  | more than we hold of a reply to be read whole   | nobody   | yes       | –                      | –      |
+| FILTERED  | the provider's content filter refused the text  | caller   | if wanted | –                      | –      |
 
 The last column is for the catalogue's uptime (wire-api, 7.7): an attempt that is up is a success in its minute, one
 that is down a failure, the others are not there. It goes by other rules than the breaker: a wrong key, an empty account
@@ -64,6 +65,7 @@ class Verdict(StrEnum):
     OUTRUN = auto()
     DIVERGED = auto()
     OVERSIZE = auto()
+    FILTERED = auto()
 
 
 class Counts(Enum):
@@ -138,6 +140,8 @@ RULES: Mapping[Verdict, Rule] = {
     Verdict.EVACUATED: Rule(can_go_elsewhere=True, is_charged=True, is_up=False, status=504, error_type="timeout"),
     Verdict.OUTRUN: Rule(is_charged=True, status=499),
     Verdict.DIVERGED: Rule(is_charged=True, status=502, error_type="provider_unavailable"),
+    # Other providers may have other filters: it is for the operator to say whether they are asked.
+    Verdict.FILTERED: Rule(retry_tokens=0.0, error_type="content_policy_violation"),
     # A caller can ask for so much (several images): no reason to take the endpoint from others.
     Verdict.OVERSIZE: Rule(can_go_elsewhere=True, is_charged=True, status=502, error_type="provider_unavailable"),
     Verdict.CUT: Rule(Counts.BREAK, is_charged=True, is_up=False, status=502, error_type="provider_unavailable"),
@@ -249,6 +253,11 @@ def judge_status(
     )
 
 
+def is_filter(code: str) -> bool:
+    """Whether an error's code says that a content filter has refused the request."""
+    return _CONTENT_TEXT.search(code) is not None
+
+
 _BY_STATUS: Mapping[int, Verdict] = {
     401: Verdict.AUTH,
     402: Verdict.QUOTA,
@@ -275,7 +284,7 @@ def _verdict_on_status(status: int, code: str, message: str) -> Verdict:
         return Verdict.QUOTA if is_quota else Verdict.LIMIT
     if status == 403:
         if _CONTENT_TEXT.search(text):
-            return Verdict.CLIENT
+            return Verdict.FILTERED
         return Verdict.QUOTA if _QUOTA_TEXT.search(text) else Verdict.AUTH
     if 400 <= status < 500:
         return _verdict_on_request(status, code, message)
@@ -283,6 +292,8 @@ def _verdict_on_status(status: int, code: str, message: str) -> Verdict:
 
 
 def _verdict_on_request(status: int, code: str, message: str) -> Verdict:
+    if is_filter(code):
+        return Verdict.FILTERED
     start = " ".join(_QUOTED.sub("", message[:400]).split())
     if _MISSING_CODE.fullmatch(code) or _MISSING_START.match(start):
         return Verdict.MISSING
@@ -295,7 +306,9 @@ def _verdict_on_request(status: int, code: str, message: str) -> Verdict:
         return Verdict.CONTEXT
     if status == 404:
         return _verdict_on_404(start)
-    return Verdict.UNFIT if _UNFIT_TEXT.search(text) else Verdict.CLIENT
+    if _UNFIT_TEXT.search(text):
+        return Verdict.UNFIT
+    return Verdict.FILTERED if _CONTENT_TEXT.search(start) else Verdict.CLIENT
 
 
 def _verdict_on_404(start: str) -> Verdict:

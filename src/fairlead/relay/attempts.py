@@ -56,8 +56,8 @@ class Attempts:
     """The attempts of one request, in the order of its plan. `deadline` is `clock.monotonic` time."""
 
     __slots__ = (
-        "_board", "_budget", "_client", "_deadline", "_extra_head", "_hedging", "_if_cancelled", "_most_held",
-        "_others", "_records", "_renamed", "_request", "_trace", "_wants_echo",
+        "_board", "_budget", "_client", "_deadline", "_evades_filters", "_extra_head", "_hedging", "_if_cancelled",
+        "_most_held", "_others", "_records", "_renamed", "_request", "_trace", "_wants_echo",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Attempts:
         trace: Trace | None = None,
         *,
         most_held_bytes: int = 0,
+        evades_filters: bool = False,
     ) -> None:
         self._client = client
         self._board = board
@@ -86,6 +87,7 @@ class Attempts:
         self._records = records
         self._renamed = renamed
         self._hedging = hedging
+        self._evades_filters = evades_filters
         self._most_held = most_held_bytes
         """In bytes, of a reply without a stream that has to be changed as a whole; 0: it need not be."""
         self._if_cancelled = GONE
@@ -112,12 +114,12 @@ class Attempts:
                 left.insert(0, next(one for one in candidates if one[1].endpoint is result.endpoint))
                 continue
             failed.append(result)
-            rule = result.outcome.rule
-            if not rule.can_go_elsewhere:  # but to another model that the caller has named
+            rule, can_go_elsewhere = result.outcome.rule, self._can_go_elsewhere(result)
+            if not can_go_elsewhere:  # but to another model that the caller has named
                 left = [one for one in left if one[1].endpoint.model.id != result.endpoint.model.id]
             if not left or len(self._records) >= MOST_ATTEMPTS or clock.monotonic() >= self._deadline:
                 break  # with no time left the next would be asked, and blamed, for nothing
-            is_paid = result.outcome.verdict is Verdict.EVACUATED or not rule.can_go_elsewhere
+            is_paid = result.outcome.verdict is Verdict.EVACUATED or not can_go_elsewhere
             if not is_paid and not self._budget.take(rule.retry_tokens):
                 self._records[-1].message += "; not retried: the retry budget is spent"
                 break
@@ -153,13 +155,18 @@ class Attempts:
                 if self._is_next_of(first.model, left) and hedging.take() and self._budget.is_half_full:
                     race.start(self._try(*self._next(left), left))
                 result = await race.next()
-            while isinstance(result, Failed) and result.outcome.rule.can_go_elsewhere and race.is_on:
+            while isinstance(result, Failed) and self._can_go_elsewhere(result) and race.is_on:
                 failed.append(result)
                 result = await race.next()
             assert result is not None  # without a time limit it waits for one
             self._if_cancelled = OUTRUN
         self._if_cancelled = GONE
         return result
+
+    def _can_go_elsewhere(self, failed: Failed) -> bool:
+        return failed.outcome.rule.can_go_elsewhere or (
+            self._evades_filters and failed.outcome.verdict is Verdict.FILTERED
+        )
 
     def _is_worth_again(self, failed: Failed) -> bool:
         """Whether the same endpoint may take the request when it is said otherwise."""
@@ -356,6 +363,7 @@ _TOLD: Mapping[Verdict, str] = {
     Verdict.EVACUATED: "is far slower than usual",
     Verdict.TIMEOUT: "did not answer in time",
     Verdict.OVERSIZE: "sent more than fits",
+    Verdict.FILTERED: "refused the request for its content",
 }
 """What a caller may know. Addresses, accounts and credentials are the operator's, who finds them in the log."""
 

@@ -9,7 +9,7 @@ import msgspec
 from fairlead import clock
 from fairlead.catalog.model import Endpoint
 from fairlead.errors import Oversize, ProtocolError, UpstreamError
-from fairlead.health.outcome import Outcome, Verdict, judge_status
+from fairlead.health.outcome import Outcome, Verdict, is_filter, judge_status
 from fairlead.health.retry_after import asked_wait
 from fairlead.relay.unpack import Readable
 from fairlead.upstream.dispatch import redacted
@@ -105,7 +105,7 @@ def wrong_with(endpoint: Endpoint, reply: Readable, content: bytes) -> Failed | 
             return Failed(endpoint, Outcome(Verdict.TRANSIENT, 200, "the reply ended with an error"))
         return None
     said = said_by(endpoint, told)
-    status = said.number if 400 <= said.number < 600 else 502
+    status = said.number if 400 <= said.number < 600 else 400 if is_filter(said.code) else 502
     return Failed(endpoint, judge_status(status, code=said.code, message=said.message), said)
 
 

@@ -88,6 +88,8 @@ class RelayLimits:
     """A stream that breaks off after no more than so many is asked for again; keys and providers may differ."""
     max_reply_bytes: int = MOST_REPLY_BYTES
     """Held of a reply, or of an event in a stream, that has to be whole before it can be passed on."""
+    evades_filters: bool = False
+    """What a provider's content filter has refused is asked elsewhere."""
 
 
 class Relay:
@@ -153,6 +155,7 @@ class Relay:
             self._hedging,
             record.trace,
             most_held_bytes=self.limits.max_reply_bytes if caller.manner.is_adapted and not request.is_stream else 0,
+            evades_filters=self.limits.evades_filters,
         )
         if caller.routing is not None:
             caller.routing.candidates = [candidate.endpoint for candidate in asked]
