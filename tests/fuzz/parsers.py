@@ -31,7 +31,10 @@ _MIRRORED = (
     "health/outcome.py", "catalog/discovery.py", "catalog/pricing.py",
     # from the store
     "store/key_fields.py", "store/presets.py", "store/response_cache.py", "store/unsettled.py", "store/percentiles.py",
-    "store/health.py", "store/money.py", "telemetry/generation.py", "health/record.py", "access/rollup.py",
+    "store/health.py", "store/money.py", "store/minutes.py", "telemetry/generation.py", "health/record.py",
+    "access/rollup.py",
+    # from the disk
+    "telemetry/slots.py",
     # from the operator
     "config/sources.py", "config/load.py", "config/kinds.py", "config/members.py", "catalog/overrides.py",
     "catalog/providers.py", "upstream/origin.py",
@@ -46,9 +49,7 @@ ELSEWHERE = {
     "drill/expect.py": "reads what our own gateway answers to our own drill",
     "drill/run.py": "reads what our own gateway answers to our own drill",
     "relay/resume.py": "one number of a body that wire/request.py has read; the streams are wire/resume.py's",
-    "store/minutes.py": "not yet: rings of bytes, read through store/percentiles.py",
     "store/sticky.py": "entries of the stream whose tests have each kind of nonsense",
-    "telemetry/slots.py": "not yet: files of our own workers, in a directory of ours",
     "wire/responses_call.py": "through responses_events.py and responses_reply.py, whose tests draw whole streams",
     "wire/responses_config.py": "through responses_request.py and preset_config.py, whose tests draw whole bodies",
     "wire/responses_errors.py": "through responses_events.py and responses_reply.py, whose tests draw whole streams",

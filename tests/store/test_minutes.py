@@ -4,6 +4,7 @@ The script reads the store's clock from a key, so that days pass at a test's wor
 """
 
 import asyncio
+import math
 import random
 import struct
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.health.minutes import BAD, DAY, GOOD, UNKNOWN, Day, Uptime, judged
+from fairlead.health.minutes import BAD, DAY, GOOD, UNKNOWN, Day, Uptime, judged, uptime
 from fairlead.health.percentiles import Batch, Seen, Stored
 from fairlead.store.health import StoreAway
 from fairlead.store.minutes import pack, unpack_day
@@ -296,7 +297,36 @@ def test_what_is_sent_and_what_comes_back():
     assert unpack_day(struct.pack("<d", START) + GOOD * DAY) == Day(START, GOOD * DAY)
 
 
-@pytest.mark.parametrize("record", [b"", b"1234567", struct.pack("<d", START), struct.pack("<d", START) + GOOD * 9])
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"1234567",
+        struct.pack("<d", START),
+        struct.pack("<d", START) + GOOD * 9,
+        *(struct.pack("<d", latest) + GOOD * DAY for latest in (math.nan, math.inf, -math.inf)),
+    ],
+    ids=range(7),
+)
 def test_what_the_script_does_not_write(record):
     with pytest.raises(struct.error):
         unpack_day(record)
+
+
+@given(
+    st.binary(max_size=24) | st.binary(min_size=8, max_size=8).map(lambda latest: latest + GOOD * DAY),
+    st.integers(-(10**12), 10**12),
+)
+def test_whatever_stands_there_is_a_day_or_refused(record, minute):
+    try:
+        day = unpack_day(record)
+    except struct.error:
+        return
+    assert isinstance(day.latest, int)
+    assert day.of(minute) in (GOOD, UNKNOWN)
+    assert uptime(day, minute).last_1d in (None, 100.0)
+
+
+@given(st.dictionaries(st.integers(0, 2**32 - 1), st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))))
+def test_what_is_sent_is_twelve_bytes_each(tried):
+    assert {minute: tuple(told) for minute, *told in struct.iter_unpack("<III", pack(tried))} == tried

@@ -1,11 +1,15 @@
 import mmap
 import os
 import random
+import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fairlead
 from fairlead.telemetry.slots import Slots, read_tables
@@ -149,3 +153,45 @@ def test_a_closed_one_holds_no_memory(tmp_path):
     assert isinstance(memory, mmap.mmap)
     with pytest.raises(ValueError, match="closed"):
         memory[0]
+
+
+NAMES = st.lists(st.text(max_size=8).filter(lambda part: "\x1f" not in part), min_size=1, max_size=3).map(tuple)
+
+
+@given(st.dictionaries(NAMES, st.lists(st.floats(allow_nan=False), min_size=1, max_size=3), max_size=6))
+def test_whatever_is_counted_is_read(counted):
+    slots = Slots(None, SMALL)
+    for name, values in counted.items():
+        place = slots.place(name, len(values))
+        slots.values[place : place + len(values)] = memoryview(struct.pack(f"{len(values)}d", *values)).cast("d")
+    assert dict(slots.read()[0].series) == counted
+    slots.close()
+
+
+WORDS = st.sampled_from([0, 1, 2, 3, 8, 9, 511, 512, 513, 2**31, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(WORDS, max_size=12), st.binary(max_size=40))
+def test_whatever_stands_in_a_file_is_read_as_far_as_it_goes_and_stops_nobody(words, more):
+    """A disk, or another program, may have spoilt it: a worker starts all the same, and counts."""
+    content = (struct.pack(f"={len(words)}Q", *words) + more)[:SMALL].ljust(SMALL, b"\0")
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        (directory / "0.slots").write_bytes(content)
+        before = read_tables(directory)[0].series
+        slots = Slots(directory, SMALL)
+        assert all(slots.place(name, len(values)) >= 0 for name, values in before)
+        if (at := slots.place(("n",))) >= 0:
+            slots.values[at] = 7.0
+            assert [values for name, values in slots.read()[0].series if name == ("n",)][-1] == [7.0]
+        slots.close()
+
+
+@pytest.mark.parametrize("size", [0, 5, 8])
+def test_a_file_whose_maker_was_killed_over_it_is_no_hindrance(tmp_path, size):
+    (tmp_path / "0.slots").write_bytes(struct.pack("=Q", 1)[:size])
+    assert [table.series for table in read_tables(tmp_path)] == [[]]
+    slots = Slots(tmp_path, SMALL)
+    slots.values[slots.place(("n",))] = 1.0
+    assert counted(tmp_path, "n") == [[1.0]]
+    slots.close()

@@ -23,8 +23,8 @@ from fairlead.plan.candidate import Candidate
 from fairlead.plan.score import BYTES_PER_TOKEN
 from fairlead.relay.beginning import Failed, begin_stream, begin_whole, read_error, wrong_with
 from fairlead.relay.hedge import Hedging, Race
+from fairlead.relay.inflate import Readable, readable
 from fairlead.relay.learned import RenamedLimits
-from fairlead.relay.unpack import Readable, readable
 from fairlead.telemetry.record import AttemptRecord
 from fairlead.telemetry.trace import Trace
 from fairlead.upstream.client import UpstreamClient

@@ -11,7 +11,7 @@ from fairlead.catalog.model import Endpoint
 from fairlead.errors import Oversize, ProtocolError, UpstreamError
 from fairlead.health.outcome import Outcome, Verdict, is_filter, judge_status
 from fairlead.health.retry_after import asked_wait
-from fairlead.relay.unpack import Readable
+from fairlead.relay.inflate import Readable
 from fairlead.upstream.dispatch import redacted
 from fairlead.upstream.reply import Reply
 from fairlead.wire.encoding import decoded, encoding_of

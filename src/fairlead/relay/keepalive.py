@@ -16,9 +16,9 @@ from fairlead import clock
 from fairlead.errors import ApiError
 from fairlead.relay.deliver import EVENT_STREAM, SHUTTING_DOWN, STREAM_HEADERS
 from fairlead.relay.downstream import Downstream, Headers
+from fairlead.relay.inflate import Readable
 from fairlead.relay.manner import Manner
 from fairlead.relay.tap import Tap
-from fairlead.relay.unpack import Readable
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.openrouter_chunks import DONE, error_end
 from fairlead.wire.openrouter_shape import Identity

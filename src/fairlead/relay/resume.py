@@ -15,8 +15,8 @@ from fairlead.access.keys import ApiKey
 from fairlead.catalog.model import Provider
 from fairlead.errors import Diverged
 from fairlead.relay.attempts import Won
+from fairlead.relay.inflate import Readable
 from fairlead.relay.tap import Tap, WholeTap
-from fairlead.relay.unpack import Readable
 from fairlead.wire.request import ChatRequest
 from fairlead.wire.resume import NotResumable, Resumption
 

@@ -5,6 +5,7 @@
 An endpoint without an attempt for a day has none. Workers of a version that knows of no minutes leave these keys alone.
 """
 
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,4 +41,6 @@ def unpack_day(record: bytes) -> Day:
     minutes = record[_LATEST.size :]
     if len(minutes) != DAY:
         raise struct.error(f"a day of {len(minutes)} minutes")
+    if not math.isfinite(latest):
+        raise struct.error(f"a day up to the minute {latest}")
     return Day(int(latest), minutes)

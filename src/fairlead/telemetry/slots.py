@@ -66,6 +66,7 @@ class Slots:
             self._memory = mmap.mmap(self._fd, size_bytes)
         self.values = memoryview(self._memory).cast("d")
         self._places = {(name, count): place for name, place, count in _entries(self._memory)}
+        self._mend()
 
     @classmethod
     def opened(cls, directory: Path | None, tell: Callable[[str], object]) -> "Slots":
@@ -92,6 +93,13 @@ class Slots:
         _USED.pack_into(self._memory, 0, begin + count)
         self._places[name, count] = begin
         return begin
+
+    def _mend(self) -> None:
+        """Drop what stands behind the last series that can be read: a file may have been spoilt."""
+        end = max([1, *(place + count for (_, count), place in self._places.items())])
+        if end != _USED.unpack_from(self._memory, 0)[0]:
+            self._memory[end * _UNIT :] = bytes(len(self._memory) - end * _UNIT)
+            _USED.pack_into(self._memory, 0, end)
 
     def read(self) -> list[Table]:
         """Return what every worker has counted, this one included. Blocks: to be run in a thread."""
@@ -170,17 +178,24 @@ def _lock(fd: int, how: int) -> bool:
 
 
 def _used(content: bytes | mmap.mmap) -> int:
+    if len(content) < _UNIT:  # whoever made the file was killed before its first write
+        return 1
     used: int = _USED.unpack_from(content, 0)[0]
-    return max(used, 1)  # 0: memory as it comes
+    return min(max(used, 1), len(content) // _UNIT)  # 0: memory as it comes
 
 
 def _entries(content: bytes | mmap.mmap) -> Iterator[tuple[Name, int, int]]:
-    """Yield each series: name, where its values begin, how many there are."""
+    """Yield each series: name, where its values begin, how many there are. Ends where no series can stand."""
     at, end = 1, _used(content)
     while at < end:
         length, count = _HEAD.unpack_from(content, at * _UNIT)
-        name = content[(at + 1) * _UNIT : (at + 1) * _UNIT + length].decode()
         begin = at + 1 + -(-length // _UNIT)
+        try:
+            name = content[(at + 1) * _UNIT : (at + 1) * _UNIT + length].decode()
+        except UnicodeDecodeError:
+            return
+        if begin + count > end:
+            return
         yield tuple(name.split(SEPARATOR)), begin, count
         at = begin + count
 
