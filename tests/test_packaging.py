@@ -68,6 +68,7 @@ def test_the_wheel_holds_the_package_and_its_data(wheel):
     ours |= {"fairlead/py.typed", "fairlead/catalog/data/models.json"}
     ours |= {f"fairlead/store/{name}.lua" for name in ("health", "minutes", "money", "percentiles", "sticky")}
     ours |= {"fairlead/admin/consent.html", "fairlead/admin/consent_form.html"}
+    ours |= {f"fairlead/openapi/docs.{suffix}" for suffix in ("css", "html", "js")}
     info = f"fairlead-{__version__}.dist-info"
     assert names == ours | {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")

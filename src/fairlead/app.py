@@ -61,6 +61,7 @@ from fairlead.health.board import HealthBoard
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.percentiles import Percentiles
 from fairlead.health.record import Change
+from fairlead.openapi.routes import document_routes
 from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
 from fairlead.refresh import CatalogRefresh, Source
@@ -245,6 +246,7 @@ class Worker:
         management, codes = ManagementDoor(door, self._keys), CodeStore(self._redis)
         routes = [
             *status_routes(self.drain, self._details),
+            *document_routes(),
             *metrics_routes(self._ledger.alerts, self._endpoint_samples, self._count, self._slots.read),
             *admin_routes(door, self._fleet, self._feed, self.drain),
             *explain_routes(

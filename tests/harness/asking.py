@@ -26,12 +26,14 @@ class Answer:
 
 @contextlib.asynccontextmanager
 async def asking(routes):
-    """Serve `routes`, all below /v1, /admin or /metrics; return a function that asks on a connection of its own.
+    """Serve `routes`; return a function that asks on a connection of its own.
 
     What it is given as `body` is sent as JSON, unless it is bytes.
     """
     async with listening() as listener:
-        listener.app.v1 = listener.app.admin = listener.app.metrics = App({}, routes, None)
+        app = App({}, routes, None)
+        for first in {"v1", "admin", "metrics", *(route.path.split("/")[1] for route in routes)}:
+            setattr(listener.app, first, app)
 
         async def ask(method, path, body=None, *, key=None, fields=()):
             text = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -148,20 +148,20 @@ _MEMBERS: Mapping[str, _Member] = {
     "creator_user_id": _absent("there are no users here"),
     "external": _absent("there are no external users here"),
 }
-_FOR_NEW = _MEMBERS.keys() - {"disabled"}
-_FOR_CHANGES = _MEMBERS.keys() - {"is_management", "creator_user_id", "external"}
+FOR_NEW = _MEMBERS.keys() - {"disabled"}
+FOR_CHANGES = _MEMBERS.keys() - {"is_management", "creator_user_id", "external"}
 
 
 def read_new(members: Mapping[str, object], now: float) -> dict[str, object]:
     """Return the attributes of a key to be made, but for those that are left out. Raises ApiError 400."""
-    return _read(members, _FOR_NEW, now)
+    return _read(members, FOR_NEW, now)
 
 
 def read_changes(members: Mapping[str, object], now: float) -> dict[str, object]:
     """Return the attributes to be changed. Raises ApiError 400, also where there are none."""
     if not members:
         raise ApiError(400, "No update fields provided")
-    return _read(members, _FOR_CHANGES, now)
+    return _read(members, FOR_CHANGES, now)
 
 
 def _read(members: Mapping[str, object], allowed: Collection[str], now: float) -> dict[str, object]:

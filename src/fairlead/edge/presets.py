@@ -56,7 +56,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 Manages = Callable[[Headers], Awaitable[str]]
 """Return who manages with these headers: `admin` or the hash of a management key. Raises ApiError for all others."""
 
-_PATCHED = ("name", "description", "status", "designated_version")
+PATCHED = ("name", "description", "status", "designated_version")
 
 
 def preset_routes(
@@ -264,8 +264,8 @@ def version_object(version: Version, preset: StoredPreset) -> dict[str, object]:
 def read_changes(body: Mapping[str, Any]) -> tuple[dict[str, str | int], int | None]:
     """Return what a PATCH changes, and the number of the version to designate. Raises ApiError 400."""
     for name in body:
-        if name not in _PATCHED:
-            text = f"There is no member {name[:100]!r} here: send {', '.join(_PATCHED)}"
+        if name not in PATCHED:
+            text = f"There is no member {name[:100]!r} here: send {', '.join(PATCHED)}"
             raise ApiError(400, text, param=name[:100])
     if not body:
         raise ApiError(400, "No update fields provided")
