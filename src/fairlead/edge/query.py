@@ -13,7 +13,8 @@ from starlette.datastructures import QueryParams
 from fairlead.errors import ApiError
 
 _WHOLE = re.compile(r"[0-9]{1,15}")
-_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,15})?([eE][+-]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?")
+"""With as many digits as any float is written with (0.9098900846618267 has sixteen)."""
 _SHOWN_CHARS = 60
 
 
