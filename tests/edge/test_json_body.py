@@ -49,6 +49,13 @@ async def test_an_exponent_that_no_number_has():
     assert answer.json == {"a": "Decimal('NaN')"}
 
 
+@pytest.mark.parametrize(("number", "is_read_as"), [("60.0", "60"), ("-6e1", "-60"), ("1e-400", "Decimal('1E-400')")])
+async def test_a_whole_number_may_be_written_with_a_point(number, is_read_as):
+    async with asking(ROUTES) as ask:
+        answer = await ask("POST", PATH, b'{"a": %b}' % number.encode())
+    assert answer.json == {"a": is_read_as}
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [

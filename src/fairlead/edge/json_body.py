@@ -16,11 +16,19 @@ from fairlead.errors import ApiError, ClientGone
 MOST_BYTES = 65_536
 
 
-def _number(text: str) -> Decimal:
+_MOST_WHOLE = 10**18
+"""More than any limit here; a number with an exponent of a billion would fill the memory as a whole one."""
+
+
+def _number(text: str) -> Decimal | int:
+    """Return a number with a point or an exponent; `60.0` is the whole number that it is in JSON Schema."""
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:  # an exponent of twenty digits
         return Decimal("NaN")
+    if abs(number) <= _MOST_WHOLE and number == int(number):
+        return int(number)
+    return number
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_number)
@@ -28,7 +36,8 @@ _NO_NUMBER = re.compile(rb'"([a-z_]{1,40})"[ \t\n\r]*:[ \t\n\r]*(-?(?:NaN|Infini
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """Return the JSON object that is the request's body; numbers with a fraction are Decimals, and so exact.
+    """Return the JSON object that is the request's body; numbers with a fraction are Decimals, and so exact;
+    `60.0` has none.
 
     Raises ApiError: 413 for a body of more than MOST_BYTES, 400 for anything but an object.
     """
