@@ -38,7 +38,11 @@ Brake = Callable[[str], Awaitable[None]]
 
 def consent_routes(door: ManagementDoor, codes: CodeStore, log: Logger, brake: Brake | None = None) -> list[Route]:
     consent = Consent(door, codes, log, brake)
-    return [Route(PATH, consent.show, methods=["GET"]), Route(PATH, consent.answer, methods=["POST"])]
+
+    async def show_or_answer(request: Request) -> Response:
+        return await (consent.answer if request.method == "POST" else consent.show)(request)
+
+    return [Route(PATH, show_or_answer, methods=["GET", "POST"])]
 
 
 class Consent:
