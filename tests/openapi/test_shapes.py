@@ -1,6 +1,6 @@
 import pytest
 
-from fairlead.openapi.shapes import NULL, TEXT, asked, data, or_null, ref, says, told, words
+from fairlead.openapi.shapes import NULL, TEXT, asked, data, event, or_null, ref, says, told, words
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_a_request_may_have_anything_else_unless_it_is_closed():
 def test_no_description_is_better_than_an_empty_one():
     assert says(TEXT, "") == TEXT
     assert says(TEXT, "Why")["description"] == "Why"
+
+
+def test_a_stream_is_described_by_its_events():
+    assert event("JSON")["required"] == ["data"]
+    assert event("JSON")["properties"]["data"]["description"] == "JSON"

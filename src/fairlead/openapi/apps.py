@@ -10,7 +10,7 @@ from fairlead.openapi.shapes import ANYTHING, NULL, TEXT, TIME, asked, data, or_
 
 TAG: Final = "Keys for apps"
 
-_RESET: Final = or_null(words(get_args(Reset)))
+_EMPTY: Final = {"const": "", "description": "As if it were left out"}
 _STORED: Final = ("cache-control",)
 _PAGE: Final = {HTML: TEXT}
 
@@ -33,11 +33,11 @@ PATHS: Final[Paths] = {
                 {
                     "callback_url": {**TEXT, "minLength": 1, "maxLength": MAX_CALLBACK_CHARS, "format": "uri"},
                     "code_challenge": or_null(TEXT),
-                    "code_challenge_method": or_null(words(get_args(Method))),
+                    "code_challenge_method": {"anyOf": [words(get_args(Method)), _EMPTY, NULL]},
                     "key_label": or_null(text_of(0, MAX_LABEL_CHARS)),
                     "limit": says(ANYTHING, "USD: a number, or one written out"),
-                    "usage_limit_type": _RESET,
-                    "expires_at": or_null(TIME),
+                    "usage_limit_type": {"anyOf": [words(get_args(Reset)), _EMPTY, NULL]},
+                    "expires_at": {"anyOf": [TIME, _EMPTY, NULL]},
                 },
                 ("callback_url",),
             ),

@@ -19,6 +19,7 @@ from fairlead.openapi.shapes import (
     TEXT,
     Json,
     asked,
+    event,
     listed,
     or_null,
     ref,
@@ -34,7 +35,7 @@ from fairlead.wire.request import MOST_MODELS, MOST_NAME_CHARS
 TAG: Final = "Inference"
 
 _MODEL: Final = text_of(
-    1,
+    0,
     MOST_NAME_CHARS,
     "An id of GET /models, an alias, `auto`, or `@preset/<slug>`; variants after a colon: "
     + ", ".join(f"`:{variant}`" for variant in sorted(VARIANTS)),
@@ -55,7 +56,7 @@ _OURS: Final[dict[str, Json]] = {
     "provider": or_null(says(ref("ProviderPreferences"), "Who may answer, and in which order")),
     "plugins": says(ANYTHING, "A list of objects with an `id`: `auto-router`, `context-compression`"),
     "transforms": says(ANYTHING, '`["middle-out"]`, or `[]`'),
-    "preset": says(ANYTHING, "Slug of a preset that is laid under the request"),
+    "preset": or_null(says(TEXT, "Slug of a preset that is laid under the request")),
     "route": says(ANYTHING, "As OpenRouter has it; changes nothing"),
     "session_id": says(ANYTHING, "Keeps a conversation with one provider, and stands in the ledger"),
     "trace": says(ANYTHING, "Taken out before the provider sees it"),
@@ -247,7 +248,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "The reply, or its events: chunks of it, comments while there is nothing to say, and `[DONE]`. A "
                     "stream that fails after it has begun ends with an event that has `error`, and without `[DONE]`",
-                    {JSON: ref("ChatReply"), EVENTS: says(TEXT, "`data:` lines, each a chunk of the reply")},
+                    {JSON: ref("ChatReply"), EVENTS: event("A chunk of the reply, or `[DONE]`")},
                     _REPLY_HEADERS,
                 )
             },
@@ -268,7 +269,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "The Response, or its events, the last of which is `response.completed`, `response.incomplete` or "
                     "`response.failed`",
-                    {JSON: ref("ResponsesReply"), EVENTS: says(TEXT, "`event:` and `data:` lines")},
+                    {JSON: ref("ResponsesReply"), EVENTS: event("JSON")},
                     _REPLY_HEADERS,
                 )
             },

@@ -282,7 +282,7 @@ PATHS: Final[Paths] = {
             "For the key that it was made with, or a management key.",
             parameters=(
                 Parameter("id", "The `x-generation-id` of a reply, or the provider's `id`",
-                          {"type": "string", "minLength": 1}, example="gen-1767225600-0123456789"),
+                          {"type": "string", "minLength": 1}, example="gen-1767225600-0123456789", is_required=True),
             ),
             faults=(404,),
         )

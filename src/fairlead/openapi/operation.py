@@ -117,10 +117,11 @@ class Parameter:
     schema: Json
     place: Literal["query", "path", "header"] = "query"
     example: object = None
+    is_required: bool = False
 
     def json(self) -> Json:
         found: dict[str, object] = {"name": self.name, "in": self.place, "description": self.says}
-        if self.place == "path":
+        if self.place == "path" or self.is_required:
             found["required"] = True
         if isinstance(self.schema.get("items"), Mapping):  # lists are joined by commas
             found |= {"style": "form", "explode": False}

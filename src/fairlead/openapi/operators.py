@@ -12,6 +12,7 @@ from fairlead.openapi.shapes import (
     OBJECT,
     TEXT,
     Json,
+    event,
     listed,
     or_null,
     ref,
@@ -180,7 +181,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "`ejected`, `probing`, `recovered`, `cooling`; `dropped`: some were lost; `end`: connect again. A "
                     "comment comes while nothing happens",
-                    {EVENTS: says(TEXT, "`event:` and `data:` lines")},
+                    {EVENTS: event("JSON with `at`, `kind`, `endpoint`, `why`, `seconds`")},
                     _NOT_KEPT,
                 )
             },

@@ -74,3 +74,13 @@ def asked(members: Mapping[str, Json], required: Collection[str] = (), *, is_clo
 def data(schema: Json) -> Json:
     """Return the schema of a reply that has all within `data`."""
     return told({"data": schema})
+
+
+def event(says: str) -> Json:
+    """Return the schema of each event of a stream; `says` is what its data is."""
+    return {
+        "type": "object",
+        "description": "Each event",
+        "required": ["data"],
+        "properties": {"event": {**TEXT, "description": "Its kind"}, "data": {**TEXT, "description": says}},
+    }
