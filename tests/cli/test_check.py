@@ -1,4 +1,6 @@
 import json
+import signal
+import socket
 
 from fairlead.config import SETTINGS
 
@@ -48,3 +50,38 @@ def test_a_catalogue_that_a_start_would_refuse(fairlead, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert "nonsense" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+class TestLive:
+    def test_providers_that_answer(self, fairlead, started):
+        with started("demo") as demo:
+            base_url = demo.read_until("demo-steady").split()[1]
+            done = fairlead("check", "--live", FAIRLEAD_PROVIDERS__LAB__BASE_URL=base_url)
+            shown = fairlead("check", "--live", "--json", FAIRLEAD_PROVIDERS__LAB__BASE_URL=base_url)
+            demo.end(signal.SIGTERM)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[1].split()[:2] == ["lab", "ok"]
+        (row,) = json.loads(shown.stdout)
+        assert (shown.returncode, row["provider"], row["ok"], row["status"]) == (0, "lab", True, 200)
+
+    def test_one_that_does_not_is_1_and_says_what_to_do(self, fairlead):
+        with socket.socket() as held:  # bound and not listening
+            held.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{held.getsockname()[1]}/v1"
+            done = fairlead(
+                "check", "--live", FAIRLEAD_PROVIDERS__LAB__BASE_URL=url, FAIRLEAD_PROVIDERS__LAB__API_KEY=KEY
+            )
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "no connection" in done.stdout
+        assert "FAIRLEAD_PROVIDERS__LAB__BASE_URL" in done.stdout
+        assert KEY not in done.stdout
+
+    def test_nobody_to_ask(self, fairlead):
+        done = fairlead("check", "--live")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "OPENAI_API_KEY" in done.stderr
+        assert fairlead("check", "--live", "--json").stdout == "[]\n"
+
+    def test_a_wrong_setting_is_2_before_anybody_is_asked(self, fairlead):
+        done = fairlead("check", "--live", FAIRLEAD_PORT="x")
+        assert (done.returncode, done.stdout) == (2, "")
