@@ -24,7 +24,7 @@ def all_commands():
 def test_the_commands_are_those_that_are_promised():
     promised = {
         "serve", "check", "keys", "credits", "usage", "reconcile", "models", "explain", "top", "drill", "demo",
-        "healthcheck",
+        "healthcheck", "completion",
     }  # fmt: skip
     assert set(commands.commands) == promised
     assert set(commands.commands["keys"].commands) == {"create", "list", "show", "disable", "enable", "delete"}
@@ -81,3 +81,9 @@ def test_a_wrong_setting_is_2_for_every_command_that_reads_it(fairlead, argument
     done = fairlead(*arguments, FAIRLEAD_PORT="many")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith('fairlead: FAIRLEAD_PORT="many" (environment): not a whole number')
+
+
+def test_the_exit_codes_are_told():
+    """In the help of the program, as the README has them."""
+    told = CliRunner().invoke(commands, ["--help"]).output.partition("Exit codes")[2]
+    assert [line.split()[0] for line in told.splitlines()[1:]] == ["0", "1", "2", "3"]

@@ -10,6 +10,7 @@ import click
 
 from fairlead import __version__
 from fairlead.cli.check import check
+from fairlead.cli.completion import completion
 from fairlead.cli.credits import credits
 from fairlead.cli.demo import demo
 from fairlead.cli.drill import drill
@@ -36,7 +37,16 @@ def main() -> None:
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+EXIT_CODES = """\b
+Exit codes, of every command:
+  0  done, or stopped by SIGTERM or Ctrl-C; what was looked at is as it should be
+  1  failed, or what was looked at is not as it should be
+  2  wrong usage, or a wrong setting: the text names it, and the remedy
+  3  the gateway could not start
+"""
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "--version", message="fairlead %(version)s")
 def commands() -> None:
     """One URL and one key in front of every model provider.
@@ -46,5 +56,19 @@ def commands() -> None:
     """
 
 
-for command in (serve, check, keys, credits, usage, reconcile, models, explain, top, drill, demo, healthcheck):
+for command in (
+    serve,
+    check,
+    keys,
+    credits,
+    usage,
+    reconcile,
+    models,
+    explain,
+    top,
+    drill,
+    demo,
+    healthcheck,
+    completion,
+):
     commands.add_command(command)
