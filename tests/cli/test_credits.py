@@ -18,6 +18,8 @@ def test_in_and_out(fairlead, kept_store):
 def test_with_an_id_of_its_own_it_counts_once(fairlead, kept_store):
     for said in ("put in 5 USD, 5 USD in all\n", "put in before: 5 USD, 5 USD in all\n"):
         assert fairlead("credits", "add", "5", "--reason", "x", "--id", "a").stdout == said
+    again = fairlead("credits", "add", "5", "--reason", "x", "--id", "a", "--json")
+    assert json.loads(again.stdout) == {"amount_usd": 5, "total_credits": 5, "is_new": False}
     refused = fairlead("credits", "add", "6", "--reason", "x", "--id", "a")
     assert refused.returncode == 1
     assert "take another --id" in refused.stderr

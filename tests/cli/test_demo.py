@@ -1,4 +1,5 @@
 import http.client
+import json
 import signal
 import socket
 from urllib.parse import urlsplit
@@ -25,6 +26,15 @@ def test_says_where_each_provider_is_and_ends_when_told(started, number):
         code, said = demo.end(number)
     assert code == 0
     assert "Traceback" not in said
+
+
+def test_json_says_the_same_on_one_line(started):
+    with started("demo", "--json") as demo:
+        told = json.loads(demo.read_until("\n"))
+        assert [one["name"] for one in told] == [personality.name for personality in DEMO_PROVIDERS]
+        assert told[0]["models"] == [model.id for model in DEMO_PROVIDERS[0].models]
+        assert told[0]["base_url"].startswith("http://127.0.0.1:")
+        demo.end(signal.SIGTERM)
 
 
 def test_a_port_in_use(fairlead):

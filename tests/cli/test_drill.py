@@ -76,7 +76,12 @@ def test_a_terminal_sees_how_far_it_is(tmp_path):
     ours, theirs = pty.openpty()
     environ = {**clean_environ(tmp_path, **OPERATOR), "TERM": "xterm", "COLUMNS": "60", "NO_COLOR": "1"}
     with subprocess.Popen(
-        [*COMMAND, "drill", "--only", "402"], env=environ, cwd=tmp_path, stdout=theirs, start_new_session=True
+        [*COMMAND, "drill", "--only", "402"],
+        env=environ,
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     ) as process:
         os.close(theirs)
         said = b""

@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 
@@ -43,6 +44,24 @@ async def spoil(client):
 def test_when_everything_agrees(fairlead, ledger):
     done = fairlead("reconcile")
     assert (done.returncode, done.stdout) == (0, "2 entries, 1 day, 2 accounts: no difference\n")
+
+
+def test_json_tells_what_differs(fairlead, ledger):
+    done = fairlead("reconcile", "--json")
+    agreed = {"entries": 2, "days": 1, "accounts": 2, "is_repaired": False, "differences": []}
+    assert (done.returncode, done.stderr, json.loads(done.stdout)) == (0, "", agreed)
+    in_store(ledger, spoil)
+    done = fairlead("reconcile", "--json", "--repair")
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["is_repaired"]) == (1, "", True)
+    assert {
+        "place": f"spent:{WEB.hash}",
+        "field": "total",
+        "stored": 1_750_000_000,
+        "ledger": 1_500_000_000,
+        "excess": 250_000_000,
+    } in told["differences"]
+    assert json.loads(fairlead("reconcile", "--json").stdout) == agreed
 
 
 def test_a_line_for_each_difference(fairlead, ledger):

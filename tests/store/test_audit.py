@@ -59,6 +59,12 @@ async def test_what_the_script_writes_agrees(auditor, scribe):
     assert (found.entries, found.rollups, found.accounts, found.first_whole) == (5, 2, 3, "")
 
 
+async def test_it_tells_how_far_it_is(auditor, scribe):
+    heard = []
+    await auditor.findings(lambda done, total: heard.append((done, total)))
+    assert heard[-1] == (5, 5)
+
+
 async def test_an_empty_store(auditor, client):
     found = await auditor.findings()
     assert (found.differences, found.entries, found.rollups, found.accounts) == ([], 0, 0, 1)

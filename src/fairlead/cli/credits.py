@@ -45,9 +45,10 @@ def show(is_json: bool) -> None:
 @click.argument("amount")
 @click.option("--reason", required=True, help="What it is for")
 @click.option("--id", "id", default="", help="Your own mark of this top-up: the same one counts once")
-def add(amount: str, reason: str, id: str) -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print JSON")
+def add(amount: str, reason: str, id: str, is_json: bool) -> None:
     """Put in AMOUNT, in USD; a negative one takes off."""
-    from fairlead.access.usd import usd_nanos, usd_text
+    from fairlead.access.usd import usd_nanos, usd_of, usd_text
     from fairlead.store.credits import CreditStore, OtherAmount
 
     try:
@@ -64,6 +65,9 @@ def add(amount: str, reason: str, id: str) -> None:
         total, is_new = with_store(put_in)
     except OtherAmount as error:
         raise click.ClickException(f"{error}: take another --id") from None
+    if is_json:
+        click.echo(json.dumps({"amount_usd": usd_of(nanos), "total_credits": usd_of(total), "is_new": is_new}))
+        return
     click.echo(f"{'put in' if is_new else 'put in before:'} {usd_text(nanos)} USD, {usd_text(total)} USD in all")
 
 

@@ -1,6 +1,7 @@
 """`fairlead demo`: the simulated providers alone."""
 
 import asyncio
+import json
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Port of the first; the others take the next ones; 0: any free ones",
 )
-def demo(port: int) -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print JSON, on one line, as soon as they answer")
+def demo(port: int, is_json: bool) -> None:
     """Run the simulated providers alone.
 
     For pointing something else at them, until SIGTERM or Ctrl-C. Every reply says DEMO. `fairlead serve` starts them
@@ -31,16 +33,19 @@ def demo(port: int) -> None:
     import uvloop
 
     try:
-        uvloop.run(_run(port))
+        uvloop.run(_run(port, is_json=is_json))
     except (OSError, OverflowError) as error:
         click.echo(f"fairlead: cannot listen on 127.0.0.1 from port {port} on: {error}", err=True)
         sys.exit(1)
 
 
-async def _run(port: int) -> None:
+async def _run(port: int, *, is_json: bool) -> None:
     from fairlead.demo.run import run_demo
 
     def announce(simulators: "Sequence[Simulator]") -> None:
+        if is_json:
+            click.echo(json.dumps([_members(simulator) for simulator in simulators]))
+            return
         for simulator in simulators:
             models = ", ".join(model.id for model in simulator.personality.models)
             click.echo(f"  {simulator.personality.name:<12}  {simulator.base_url}  {models}")
@@ -49,3 +54,8 @@ async def _run(port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, until.set)
     await run_demo(port=port, on_ready=announce, until=until)
+
+
+def _members(simulator: "Simulator") -> dict[str, object]:
+    known = simulator.personality
+    return {"name": known.name, "base_url": simulator.base_url, "models": [model.id for model in known.models]}

@@ -33,7 +33,7 @@ def drill(fast: bool, only: tuple[str, ...], is_json: bool) -> None:
     settings, faults = _chosen(only)
     begun_at = clock.monotonic()
     is_terminal = sys.stdout.isatty()
-    card = _run(settings, faults, is_fast=fast, is_shown=is_terminal and not is_json, begun_at=begun_at)
+    card = _run(settings, faults, is_fast=fast, is_shown=sys.stderr.isatty(), begun_at=begun_at)
     if is_json:
         click.echo(json.dumps(members(card), indent=2))
     else:
@@ -82,7 +82,7 @@ def _run(settings: "Settings", faults: "list[Fault]", *, is_fast: bool, is_shown
 
 
 class _Bar:
-    """Shows on a terminal how many rows are done."""
+    """Shows on a terminal how many rows are done: on standard error, so that the scorecard can go elsewhere."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -93,9 +93,9 @@ class _Bar:
 
         self._done += 1
         line = progress(self._done, self._total, result.row.fault.name, shutil.get_terminal_size().columns)
-        sys.stdout.write(f"\r\x1b[K{line}")
-        sys.stdout.flush()
+        sys.stderr.write(f"\r\x1b[K{line}")
+        sys.stderr.flush()
 
     def clear(self) -> None:
-        sys.stdout.write("\r\x1b[K")
-        sys.stdout.flush()
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()

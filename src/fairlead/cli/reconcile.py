@@ -1,5 +1,6 @@
 """`fairlead reconcile`: is every counter what the ledger says?"""
 
+import json
 import secrets
 import sys
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fairlead.cli.progress import Tell, progress
 from fairlead.cli.store import with_store
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Set the counters that differ to what the ledger says")
-def reconcile(repair: bool) -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print JSON: costs are nano-USD")
+def reconcile(repair: bool, is_json: bool) -> None:
     """Compare all counters with the ledger.
 
     Each day's sums, by key, model and provider, with the ledger's entries of that day; what each key and the whole
@@ -27,7 +30,11 @@ def reconcile(repair: bool) -> None:
 
     Exit code 1 if there was any difference, repaired or not; 0 if there was none.
     """
-    found, names = with_store(lambda client: _reconcile(client, is_repair=repair))
+    with progress("Reading the ledger") as tell:
+        found, names = with_store(lambda client: _reconcile(client, tell, is_repair=repair))
+    if is_json:
+        click.echo(json.dumps(members(found, is_repaired=repair and bool(found.differences)), indent=2))
+        sys.exit(1 if found.differences else 0)
     for difference in found.differences:
         click.echo(line_of(difference, names))
     if not found.differences:
@@ -38,7 +45,7 @@ def reconcile(repair: bool) -> None:
     sys.exit(1)
 
 
-async def _reconcile(client: "Client", *, is_repair: bool) -> "tuple[Findings, dict[str, str]]":
+async def _reconcile(client: "Client", tell: Tell, *, is_repair: bool) -> "tuple[Findings, dict[str, str]]":
     """Return what was found, and the names of stored keys."""
     from fairlead.store.audit import AuditStore
     from fairlead.store.keys import KeyStore
@@ -46,11 +53,31 @@ async def _reconcile(client: "Client", *, is_repair: bool) -> "tuple[Findings, d
     auditor, mark = AuditStore(client), secrets.token_hex(8)
     if is_repair:
         await auditor.begin_repair(mark)
-    found = await auditor.findings()
+    found = await auditor.findings(tell)
     if is_repair:
         await auditor.repair(mark, found.differences)
     names = {key.hash: key.name for key in await KeyStore(client).list()} if found.differences else {}
     return found, names
+
+
+def members(found: "Findings", *, is_repaired: bool) -> dict[str, object]:
+    """Return the findings as JSON has them. `stored` is null for a counter that is missing."""
+    return {
+        "entries": found.entries,
+        "days": found.rollups,
+        "accounts": found.accounts,
+        "is_repaired": is_repaired,
+        "differences": [
+            {
+                "place": one.place,
+                "field": one.field,
+                "stored": one.stored,
+                "ledger": one.ledger,
+                "excess": one.excess,
+            }
+            for one in found.differences
+        ],
+    }
 
 
 def line_of(difference: "Difference", names: Mapping[str, str]) -> str:

@@ -2,11 +2,13 @@
 
 import datetime
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from fairlead.cli.progress import Tell, progress
 from fairlead.cli.store import with_store
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ def export(since: datetime.datetime | None, until: datetime.datetime | None) -> 
     may come again, corrected: `adds_usd_nanos` is what a line adds to what was spent, and the sum of them is exact.
     """
     first, last = _days(since, until)
-    with_store(lambda client: _export(client, first, last))
+    with progress("Reading the ledger", is_wanted=not sys.stdout.isatty()) as tell:
+        with_store(lambda client: _export(client, first, last, tell))
 
 
 def _days(since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[datetime.date, datetime.date]:
@@ -96,17 +99,20 @@ async def _read(client: "Client", first: datetime.date, last: datetime.date) -> 
     return rows, {key.hash: key.name for key in await KeyStore(client).list()}
 
 
-async def _export(client: "Client", first: datetime.date, last: datetime.date) -> None:
+async def _export(client: "Client", first: datetime.date, last: datetime.date, tell: Tell) -> None:
     import msgspec
 
-    from fairlead.store.ledger import LedgerStore, stream_id_at
+    from fairlead import clock
+    from fairlead.store.ledger import LedgerStore, stream_id, stream_id_at
 
     begin = datetime.datetime.combine(first, datetime.time(), datetime.UTC).timestamp()
     hour_s = 3_600.0  # by which the store's clock may be behind the gateway's
+    span = int(clock.wall() - begin)
     async for place, entry, generation in LedgerStore(client).entries(stream_id_at(max(0.0, begin - hour_s))):
         if f"{first:%Y%m%d}" <= entry.day <= f"{last:%Y%m%d}":
             line = {"entry": place, "adds_usd_nanos": entry.amounts.usd_nanos, **msgspec.structs.asdict(generation)}
             click.echo(msgspec.json.encode(line))
+        tell(max(0, stream_id(place)[0] // 1000 - int(begin)), span)
 
 
 def summed(rows: "Sequence[Row]", by: str) -> "dict[str, Amounts]":

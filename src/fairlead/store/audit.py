@@ -8,7 +8,7 @@ repair that has begun last may go on, and each of its steps is done once.
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -90,15 +90,21 @@ class AuditStore:
         self._client = client
         self._ledger = LedgerStore(client)
 
-    async def findings(self) -> Findings:
-        """Compare everything. Raises UnreadableEntry, and FairleadError for a counter that is no number."""
-        first, last, _ = await self._bounds()
+    async def findings(self, tell: Callable[[int, int], object] = lambda _, __: None) -> Findings:
+        """Compare everything. Raises UnreadableEntry, and FairleadError for a counter that is no number.
+
+        `tell` hears how many entries of the ledger have been read, of how many: that takes nearly all of the time.
+        """
+        first, last, length, _ = await self._bounds()
         audit = Audit(last)
         for place in sorted({"spent:*", *[place async for place in self._places()]}):
             await self._read(audit, place)
         async for _, entry, _ in self._ledger.entries(until="{}-{}".format(*audit.last)):
             audit.take_entry(entry)
-        first, _, is_complete = await self._bounds()  # what was dropped meanwhile may not have been read
+            if audit.entries % AT_ONCE == 0:
+                tell(audit.entries, length)
+        tell(length, length)
+        first, _, _, is_complete = await self._bounds()  # what was dropped meanwhile may not have been read
         whole = whole_from(first, is_complete=is_complete) if first else NEVER
         rollups = sum(place.startswith("day:") for place in audit.places)
         return Findings(audit.differences(whole), audit.entries, rollups, len(audit.places) - rollups, whole)
@@ -122,13 +128,13 @@ class AuditStore:
                     raise CannotRepair("another repair has begun meanwhile: wait for its end, and reconcile again")
                 step += 1
 
-    async def _bounds(self) -> tuple[StreamId | None, StreamId, bool]:
-        """The ledger's oldest entry, its last, and whether none has ever been dropped."""
+    async def _bounds(self) -> tuple[StreamId | None, StreamId, int, bool]:
+        """The ledger's oldest entry, its last, how many it has, and whether none has ever been dropped."""
         found = await self._run(LEDGER, _BOUNDS)
         if not found:
-            return None, (0, 0), False
+            return None, (0, 0), 0, False
         first, last, length, added = found
-        return stream_id(first.decode()), stream_id(last.decode()), length == added
+        return stream_id(first.decode()), stream_id(last.decode()), length, length == added
 
     async def _read(self, audit: Audit, place: str) -> None:
         cursor = "0"
