@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,35 @@ def test_the_exit_codes_are_told():
     """In the help of the program, as the README has them."""
     told = CliRunner().invoke(commands, ["--help"]).output.partition("Exit codes")[2]
     assert [line.split()[0] for line in told.splitlines()[1:]] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys", "list"],
+        ["credits", "show"],
+        ["usage"],
+        ["reconcile", "--json"],
+        ["top", "--once"],
+        ["healthcheck"],
+        ["explain", "gen-1"],
+        ["check", "--live"],
+    ],
+    ids=" ".join,
+)
+def test_what_fails_is_1_for_every_command(fairlead, arguments):
+    """Nobody answers: neither the store, nor the gateway, nor the provider."""
+    with socket.socket() as held, socket.socket() as other:  # bound and not listening
+        held.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, other_port = held.getsockname()[1], other.getsockname()[1]
+        done = fairlead(
+            *arguments,
+            FAIRLEAD_PORT=str(port),
+            FAIRLEAD_ADMIN_KEY="sk-fl-admin-v1-" + "0f" * 32,
+            FAIRLEAD_REDIS_URL=f"redis://127.0.0.1:{port}/0",
+            FAIRLEAD_PROVIDERS__LAB__BASE_URL=f"http://127.0.0.1:{other_port}/v1",
+        )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("fairlead: ") or "no connection" in done.stdout

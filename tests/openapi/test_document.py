@@ -15,7 +15,7 @@ METHODS = {"get", "post", "patch", "delete"}
 KEYWORDS = {
     "$ref", "type", "title", "description", "enum", "const", "anyOf", "properties", "required", "additionalProperties",
     "minProperties", "items", "minItems", "maxItems", "minLength", "maxLength", "pattern", "format", "minimum",
-    "maximum", "default", "propertyNames",
+    "maximum", "default", "propertyNames", "contentMediaType", "contentSchema",
 }  # fmt: skip
 TYPES = {"string", "boolean", "number", "integer", "object", "array", "null"}
 

@@ -21,6 +21,7 @@ from fairlead.openapi.shapes import ANYTHING, COUNT, TEXT, TIME, listed, or_null
         ({"const": True}, "true"),
         (listed(ref("Model")), "list of #Model"),
         (or_null(ref("Usage")), "#Usage or null"),
+        ({**TEXT, "contentSchema": ref("Change")}, "string that holds #Change"),
         ({"type": "array", "items": TEXT, "maxItems": 3}, "list of string, at most 3"),
     ],
 )

@@ -35,5 +35,6 @@ def test_no_description_is_better_than_an_empty_one():
 
 
 def test_a_stream_is_described_by_its_events():
-    assert event("JSON")["required"] == ["data"]
-    assert event("JSON")["properties"]["data"]["description"] == "JSON"
+    told = event("A change", ref("Change"))
+    assert told["required"] == ["data"]
+    assert told["properties"]["data"]["contentSchema"] == ref("Change")

@@ -39,7 +39,7 @@ def main() -> None:
 
 EXIT_CODES = """\b
 Exit codes, of every command:
-  0  done, or stopped by SIGTERM or Ctrl-C; what was looked at is as it should be
+  0  done, and what was looked at is as it should be; what runs on was stopped (SIGTERM, Ctrl-C)
   1  failed, or what was looked at is not as it should be
   2  wrong usage, or a wrong setting: the text names it, and the remedy
   3  the gateway could not start

@@ -162,13 +162,45 @@ USAGE: Final = told(
     },
     ("total_tokens", "cost", "cost_details", "prompt_tokens_details", "completion_tokens_details"),
 )
+CHAT_CHUNK: Final = told(
+    {
+        "id": TEXT,
+        "object": {"const": "chat.completion.chunk"},
+        "created": {"type": "integer"},
+        "model": TEXT,
+        "provider": TEXT,
+        "choices": listed(
+            told(
+                {
+                    "index": COUNT,
+                    "delta": says(OBJECT, "What is new of the message: `content`, `reasoning`, `tool_calls`"),
+                    "finish_reason": or_null(TEXT),
+                    "native_finish_reason": or_null(TEXT),
+                },
+                ("index", "finish_reason", "native_finish_reason"),
+            )
+        ),
+        "usage": or_null(says(ref("Usage"), "Of the last chunk")),
+        "error": ref("ErrorObject"),
+    },
+    ("id", "object", "created", "model", "provider", "usage", "error"),
+)
+RESPONSES_EVENT: Final = told(
+    {
+        "type": says(TEXT, "As `event`: `response.created`, `response.output_text.delta`, `response.completed`, …"),
+        "sequence_number": COUNT,
+        "response": ref("ResponsesReply"),
+        "delta": TEXT,
+    },
+    ("response", "delta"),
+)
 RESPONSES_REPLY: Final = told(
     {
         "id": says(TEXT, "The generation's"),
         "object": {"const": "response"},
         "created_at": {"type": "integer"},
         "completed_at": or_null({"type": "integer"}),
-        "status": words(("completed", "incomplete", "failed")),
+        "status": words(("completed", "incomplete", "failed", "in_progress")),
         "error": or_null(OBJECT),
         "incomplete_details": or_null(told({"reason": words(("max_output_tokens", "content_filter"))})),
         "model": or_null(TEXT),
@@ -248,7 +280,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "The reply, or its events: chunks of it, comments while there is nothing to say, and `[DONE]`. A "
                     "stream that fails after it has begun ends with an event that has `error`, and without `[DONE]`",
-                    {JSON: ref("ChatReply"), EVENTS: event("A chunk of the reply, or `[DONE]`")},
+                    {JSON: ref("ChatReply"), EVENTS: event("A chunk of the reply, or `[DONE]`", ref("ChatChunk"))},
                     _REPLY_HEADERS,
                 )
             },
@@ -269,7 +301,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "The Response, or its events, the last of which is `response.completed`, `response.incomplete` or "
                     "`response.failed`",
-                    {JSON: ref("ResponsesReply"), EVENTS: event("JSON")},
+                    {JSON: ref("ResponsesReply"), EVENTS: event("What has happened", ref("ResponsesEvent"))},
                     _REPLY_HEADERS,
                 )
             },
@@ -286,8 +318,10 @@ PATHS: Final[Paths] = {
 SCHEMAS: Final[dict[str, Json]] = {
     "ChatRequest": CHAT_REQUEST,
     "ChatReply": CHAT_REPLY,
+    "ChatChunk": CHAT_CHUNK,
     "Usage": USAGE,
     "ResponsesRequest": RESPONSES_REQUEST,
     "ResponsesReply": RESPONSES_REPLY,
+    "ResponsesEvent": RESPONSES_EVENT,
     "ResponseError": RESPONSES_ERROR,
 }

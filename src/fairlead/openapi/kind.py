@@ -41,6 +41,9 @@ def _plain(kind: str, schema: Part) -> Iterator[str]:
         yield _span(schema.get("minLength"), schema.get("maxLength"), " characters")
         if "format" in schema:
             yield f" ({schema['format']})"
+        if "contentSchema" in schema:
+            yield " that holds "
+            yield from kind_of(schema["contentSchema"])
     elif kind in ("integer", "number"):
         yield _span(schema.get("minimum"), schema.get("maximum"), "")
 

@@ -181,7 +181,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "`ejected`, `probing`, `recovered`, `cooling`; `dropped`: some were lost; `end`: connect again. A "
                     "comment comes while nothing happens",
-                    {EVENTS: event("JSON with `at`, `kind`, `endpoint`, `why`, `seconds`")},
+                    {EVENTS: event("A change", ref("Change"))},
                     _NOT_KEPT,
                 )
             },
@@ -254,4 +254,15 @@ PATHS: Final[Paths] = {
     },
 }
 
-SCHEMAS: Final[dict[str, Json]] = {"Fleet": _FLEET}
+CHANGE: Final = told(
+    {
+        "at": says(NUMBER, "Unix seconds"),
+        "kind": words(("ejected", "probing", "recovered", "cooling")),
+        "endpoint": says(TEXT, "`@provider` for a whole account"),
+        "provider": TEXT,
+        "model": or_null(TEXT),
+        "why": TEXT,
+        "seconds": says(NUMBER, "Until it ends; 0 if it does not"),
+    }
+)
+SCHEMAS: Final[dict[str, Json]] = {"Fleet": _FLEET, "Change": CHANGE}

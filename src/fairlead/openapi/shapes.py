@@ -76,11 +76,12 @@ def data(schema: Json) -> Json:
     return told({"data": schema})
 
 
-def event(says: str) -> Json:
-    """Return the schema of each event of a stream; `says` is what its data is."""
+def event(says: str, schema: Json) -> Json:
+    """Return the schema of each event of a stream; its data is JSON of that `schema`, and `says` what that is."""
+    data = {**TEXT, "description": says, "contentMediaType": "application/json", "contentSchema": schema}
     return {
         "type": "object",
         "description": "Each event",
         "required": ["data"],
-        "properties": {"event": {**TEXT, "description": "Its kind"}, "data": {**TEXT, "description": says}},
+        "properties": {"event": {**TEXT, "description": "Its kind"}, "data": data},
     }
