@@ -38,3 +38,5 @@ def test_a_stream_is_described_by_its_events():
     told = event("A change", ref("Change"))
     assert told["required"] == ["data"]
     assert told["properties"]["data"]["contentSchema"] == ref("Change")
+    ended = event("A change", ref("Change"), "[DONE]")["properties"]["data"]["anyOf"]
+    assert [one.get("const") for one in ended] == [None, "[DONE]"]

@@ -280,7 +280,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "The reply, or its events: chunks of it, comments while there is nothing to say, and `[DONE]`. A "
                     "stream that fails after it has begun ends with an event that has `error`, and without `[DONE]`",
-                    {JSON: ref("ChatReply"), EVENTS: event("A chunk of the reply, or `[DONE]`", ref("ChatChunk"))},
+                    {JSON: ref("ChatReply"), EVENTS: event("A chunk of the reply", ref("ChatChunk"), "[DONE]")},
                     _REPLY_HEADERS,
                 )
             },
@@ -301,7 +301,7 @@ PATHS: Final[Paths] = {
                 200: Reply(
                     "The Response, or its events, the last of which is `response.completed`, `response.incomplete` or "
                     "`response.failed`",
-                    {JSON: ref("ResponsesReply"), EVENTS: event("What has happened", ref("ResponsesEvent"))},
+                    {JSON: ref("ResponsesReply"), EVENTS: event("What has happened", ref("ResponsesEvent"), "[DONE]")},
                     _REPLY_HEADERS,
                 )
             },

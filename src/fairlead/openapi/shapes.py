@@ -76,12 +76,17 @@ def data(schema: Json) -> Json:
     return told({"data": schema})
 
 
-def event(says: str, schema: Json) -> Json:
-    """Return the schema of each event of a stream; its data is JSON of that `schema`, and `says` what that is."""
-    data = {**TEXT, "description": says, "contentMediaType": "application/json", "contentSchema": schema}
+def event(says: str, schema: Json, last: str = "") -> Json:
+    """Return the schema of each event of a stream; its data is JSON of that `schema`, and `says` what that is.
+
+    `last` is what the last event has instead, which is no JSON.
+    """
+    data: Json = {**TEXT, "contentMediaType": "application/json", "contentSchema": schema}
+    if last:
+        data = {"anyOf": [data, {"const": last}]}
     return {
         "type": "object",
         "description": "Each event",
         "required": ["data"],
-        "properties": {"event": {**TEXT, "description": "Its kind"}, "data": data},
+        "properties": {"event": {**TEXT, "description": "Its kind"}, "data": {**data, "description": says}},
     }
