@@ -32,7 +32,7 @@ class Caller:
     """Use `with`, or `close` it."""
 
     def __init__(self, gateway, key):
-        self._connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_S)
+        self._connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=PATIENCE_S)
         self._key = key
 
     def __enter__(self):
@@ -67,8 +67,11 @@ class Caller:
         return _whole(self.send_get(path, key=key))
 
     def post(self, path, members, *, key):
-        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-        self._connection.request("POST", path, json.dumps(members), headers)
+        return self.send("POST", path, members, key=key)
+
+    def send(self, method, path, members, *, key=None):
+        headers = {"authorization": f"Bearer {key or self._key}", "content-type": "application/json"}
+        self._connection.request(method, path, json.dumps(members), headers)
         return _whole(self.reply())
 
     def send_get(self, path, *, key=None):

@@ -143,7 +143,7 @@ class GatewayProcess:
         if not self.url or self._process.poll() is not None:
             return
         for path in ("/metrics", "/readyz?verbose"):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1.0)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=1.0)
             with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
                 connection.request("GET", path)
                 shown.look_through(f"{self.url}{path}", connection.getresponse().read(), self._credentials)
@@ -205,6 +205,10 @@ class GatewayProcess:
     @property
     def base_url(self):
         return f"{self.url}/v1"
+
+    @property
+    def host(self):
+        return self.url.removeprefix("http://").rpartition(":")[0]
 
     @property
     def port(self):

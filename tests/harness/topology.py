@@ -3,6 +3,7 @@
 Tests share them. One that kills, freezes or rearranges ends with `heal`; what was stored may be gone then.
 """
 
+from redis import Redis
 from redis.crc import key_slot
 
 from harness.process import until
@@ -37,6 +38,10 @@ class Sentinelled:
         if "failover_in_progress" not in known["flags"]:  # not begun, or given up because the replica was too new
             self.sentinel.ask("SENTINEL", "FAILOVER", "main")
         return False
+
+    def is_level(self):
+        """Whether what has been confirmed is on both."""
+        return _offset(self.master) == _offset(self.replica)
 
     def demote(self):
         """Make the former master a replica, as the sentinel does, but for the eight seconds for which that waits."""
@@ -154,6 +159,13 @@ class Move:
             node.ask("FLUSHALL")
         for node in (self.owner, self.other, *self._cluster.nodes):
             node.ask("CLUSTER", "SETSLOT", self._slot, "NODE", self.owner.ask("CLUSTER", "MYID"))
+
+
+def _offset(server):
+    """How much of the master's stream a server has written, or read."""
+    with Redis(port=server.port) as client:
+        told = client.info("replication")
+        return told["master_repl_offset"] if told["role"] == "master" else told["slave_repl_offset"]
 
 
 def _node():
