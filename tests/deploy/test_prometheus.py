@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from fairlead.telemetry.metrics import BY_NAME, METRICS
+from harness.yamlfile import documents
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
+NUMBERS = Path(__file__).with_name("alerts.yaml")
 RUNBOOK = (ROOT / "deploy" / "prometheus" / "README.md").read_text(encoding="utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "fairlead.json").read_text(encoding="utf-8"))
 
@@ -140,10 +142,17 @@ def test_what_is_counted_is_shown():
     }  # fmt: skip
 
 
+def test_of_each_alert_it_is_tried_that_it_fires_and_that_it_does_not():
+    [tried] = documents(NUMBERS.read_text(encoding="utf-8"))
+    fires = {name: set() for name in ALERTS}
+    for test in tried["tests"]:
+        for one in test["alert_rule_test"]:
+            fires[one["alertname"]].add(bool(one["exp_alerts"]))
+    assert fires == {name: {True, False} for name in ALERTS}
+
+
 @needs_promtool
-@pytest.mark.parametrize(
-    "arguments", [["check", "rules", RULES], ["test", "rules", Path(__file__).with_name("alerts.yaml")]]
-)
+@pytest.mark.parametrize("arguments", [["check", "rules", RULES], ["test", "rules", NUMBERS]])
 def test_promtool_takes_the_rules(arguments):
     done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
