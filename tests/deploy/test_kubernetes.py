@@ -1,9 +1,11 @@
 """The manifests for Kubernetes, as kustomize and as Helm make them: accepted, current, and of one piece."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from fairlead import __version__
 from fairlead.cli import commands
 from fairlead.config import SETTINGS, Settings, load
 from fairlead.supervisor.run import _OVERTIME_S
+from fairlead.telemetry.metrics import BY_NAME
 from harness.yamlfile import TOOLS, documents
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PLAIN, CHART = DEPLOY / "kubernetes", DEPLOY / "helm"
+IN_FLIGHT = PLAIN / "in-flight"
 PORT = Settings(data_dir=Path("nowhere")).port
 EVERYTHING = {
     "imagePullSecrets": [{"name": "pull"}],
@@ -23,6 +27,7 @@ EVERYTHING = {
     "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]},
     "nodeSelector": {"disk": "fast"},
     "tolerations": [{"operator": "Exists"}],
+    "replicas": {"targetInFlight": 800},
 }
 """Values with which each branch of the chart is taken."""
 
@@ -45,19 +50,32 @@ def with_tools(*arguments, **options):
     return output(str(TOOLS / "python"), *arguments, **options)
 
 
-def kustomized():
+def kustomized(folder=PLAIN):
     for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
         if shutil.which(command[0]):
-            return output(*command, str(PLAIN))
+            return output(*command, str(folder))
     pytest.skip("neither kustomize nor kubectl on this machine")
     return None
+
+
+def kustomized_in_flight():
+    """As a kustomization of somebody's own has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, more = (os.path.relpath(path, Path(folder).resolve()) for path in (PLAIN, IN_FLIGHT))
+        Path(folder, "kustomization.yaml").write_text(f"resources: [{plain}]\ncomponents: [{more}]\n")
+        return kustomized(folder)
 
 
 def charted(values):
     return with_tools("-c", _RENDER, str(CHART), json.dumps(values))
 
 
-MAKERS = {"kustomize": kustomized, "chart": lambda: charted({}), "chart-in-full": lambda: charted(EVERYTHING)}
+MAKERS = {
+    "kustomize": kustomized,
+    "kustomize-in-flight": kustomized_in_flight,
+    "chart": lambda: charted({}),
+    "chart-in-full": lambda: charted(EVERYTHING),
+}
 
 
 @pytest.fixture(scope="module", params=MAKERS)
@@ -107,7 +125,8 @@ def test_the_chart_wants_a_host_for_its_ingress():
 def test_every_plain_file_is_used():
     [kustomization] = documents((PLAIN / "kustomization.yaml").read_text())
     used = {*kustomization["resources"], *kustomization["configMapGenerator"][0]["envs"], "kustomization.yaml"}
-    assert used == {path.name for path in PLAIN.iterdir()}
+    assert used == {path.name for path in PLAIN.iterdir() if path != IN_FLIGHT}
+    assert [path.name for path in IN_FLIGHT.iterdir()] == ["kustomization.yaml"]
 
 
 def test_the_selectors_choose_our_pods_and_no_others(things, pod):
@@ -143,6 +162,38 @@ def test_they_refer_to_what_there_is(things, pod, container):
         for path in rule["http"]["paths"]
     ]:
         assert backend["name"] == things["Service"]["metadata"]["name"]
+
+
+def test_the_autoscaler_looks_at_the_cpu_and_at_requests_under_way_if_it_is_told_to(request, things):
+    """The CPU stays: of several the one that asks for most pods counts, and one that cannot be had takes none away."""
+    cpu, *others = things["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert (cpu["type"], cpu["resource"]["target"]) == ("Resource", {"type": "Utilization", "averageUtilization": 60})
+    per_pod = {"kustomize-in-flight": "1000", "chart-in-full": "800"}.get(request.node.callspec.params["text"])
+    if per_pod is None:
+        assert others == []
+        return
+    [metric] = others
+    target = {"type": "AverageValue", "averageValue": per_pod}
+    assert metric == {"type": "Pods", "pods": {"metric": {"name": ADAPTED}, "target": target}}
+
+
+ADAPTED = "fairlead_requests_in_flight"
+
+
+def test_what_the_autoscaler_asks_for_is_scraped_of_each_pod_and_adapted(pod):
+    [values] = documents((DEPLOY / "prometheus" / "adapter.yaml").read_text())
+    [rule] = values["rules"]["custom"]
+    name, matchers = re.fullmatch(r"(\w+){(.+)}", rule["seriesQuery"]).groups()
+    assert (name, BY_NAME[name].kind, BY_NAME[name].of_all) == (ADAPTED, "gauge", "sum")
+    assert rule["metricsQuery"] == "sum by (<<.GroupBy>>) (<<.Series>>{<<.LabelMatchers>>})"
+    [scraped] = documents((DEPLOY / "prometheus" / "kubernetes.yaml").read_text())
+    [job] = scraped["scrape_configs"]
+    labels = {one["target_label"] for one in job["relabel_configs"] if "target_label" in one}
+    assert labels == rule["resources"]["overrides"].keys() == {"namespace", "pod"}
+    assert matchers == f'job="{job["job_name"]}",namespace!="",pod!=""'
+    kept = {one["source_labels"][0]: one["regex"] for one in job["relabel_configs"] if one.get("action") == "keep"}
+    port = kept["__meta_kubernetes_pod_container_port_name"]
+    assert port in [port["name"] for port in pod["containers"][0]["ports"]]
 
 
 def test_the_ports_are_one(things, container):
