@@ -1,10 +1,12 @@
 """compose.yaml: what it names is there and current, and what it starts with no keys works."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from ipaddress import ip_network
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -63,8 +65,10 @@ def test_what_waits_waits_for_what_can_come(services):
             known = services[other]
             if how["condition"] == "service_healthy":
                 assert "healthcheck" in known or known["image"].startswith("fairlead:"), f"{name} waits for {other}"
+            elif how["condition"] == "service_completed_successfully":
+                assert known["restart"] == "no"
             else:
-                assert (how["condition"], known["restart"]) == ("service_completed_successfully", "no")
+                assert (how["condition"], known.get("profiles")) == ("service_started", service.get("profiles"))
 
 
 def test_the_gateways_agree_with_what_is_around_them(compose, services):
@@ -114,6 +118,75 @@ def test_the_first_key_is_made_once(services, tmp_path):
         store.close()
     assert re.fullmatch(r"sk-\S+\n", said[0])
     assert said[1] == "", "the next start makes no other"
+
+
+# With --profile monitoring
+
+
+def files_of(service):
+    """Each file of ours that a service is given, by where it has it."""
+    mounts = [mount.split(":") for mount in service.get("volumes", [])]
+    return {mount[1]: (FILE.parent / mount[0]).resolve() for mount in mounts if mount[0].startswith(".")}
+
+
+def test_nobody_watches_unless_that_is_asked_for(services):
+    watching = {name for name, service in services.items() if service.get("profiles") == ["monitoring"]}
+    assert watching == {"prometheus", "grafana"}
+    assert all("profiles" not in service for name, service in services.items() if name not in watching)
+    for name, service in services.items():
+        if name not in watching:
+            assert not watching & service.get("depends_on", {}).keys()
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert len({port.rpartition(":")[0] for port in published}) == len(published)
+
+
+def test_prometheus_has_its_files_and_asks_each_gateway(services):
+    service, folder = services["prometheus"], FILE.parent / "prometheus"
+    options = dict(option.removeprefix("--").split("=") for option in service["command"])
+    place = PurePosixPath(options["config.file"])
+    files = files_of(service)
+    assert files[str(place)] == folder / "prometheus.yaml"
+    [config] = documents(files[str(place)].read_text())
+    assert [files[str(place.parent / name)] for name in config["rule_files"]] == [folder / "rules.yaml"]
+    [job] = config["scrape_configs"]
+    assert [target for one in job["static_configs"] for target in one["targets"]] == [
+        f"{name}:{LIMITS.port}" for name in GATEWAYS
+    ]
+    assert f"prometheus:{options['storage.tsdb.path']}" in service["volumes"], "what it has written stays"
+    if (program := shutil.which("prometheus")) is not None:
+        known = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=60)
+        for name in options:
+            assert f"--{name}=" in known.stdout + known.stderr
+
+
+def test_grafana_has_the_dashboard_and_asks_prometheus(services):
+    service, folder = services["grafana"], FILE.parent / "grafana"
+    files, environment = files_of(service), service["environment"]
+    home = environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert files[home] == folder / "fairlead.json"
+    provisioning = {place: file for place, file in files.items() if place != home}
+    assert set(provisioning.values()) == {path for path in (folder / "provisioning").rglob("*") if path.is_file()}
+    for place, file in provisioning.items():
+        assert place == f"/etc/grafana/provisioning/{file.relative_to(folder / 'provisioning')}"
+    [source] = documents((folder / "provisioning" / "datasources" / "prometheus.yaml").read_text())
+    [[one]] = [source["datasources"]]
+    [port] = services["prometheus"]["ports"]
+    assert one["url"] == f"http://prometheus:{port.rpartition(':')[2]}"
+    [chosen] = [it for it in json.loads(files[home].read_text())["templating"]["list"] if it["type"] == "datasource"]
+    assert (one["type"], one["isDefault"]) == (chosen["query"], True)
+    [config] = documents((FILE.parent / "prometheus" / "prometheus.yaml").read_text())
+    assert one["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+    [dashboards] = documents((folder / "provisioning" / "dashboards" / "fairlead.yaml").read_text())
+    [provider] = dashboards["providers"]
+    assert provider["options"]["path"] == str(PurePosixPath(home).parent)
+
+
+def test_whoever_looks_at_grafana_can_change_nothing(services):
+    environment = services["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    for name in ("AUTH_ANONYMOUS_ENABLED", "AUTH_DISABLE_LOGIN_FORM", "SECURITY_DISABLE_INITIAL_ADMIN_CREATION"):
+        assert environment[f"GF_{name}"] == "true"
 
 
 def test_no_secret_is_written_in_it():
