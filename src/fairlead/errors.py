@@ -7,6 +7,7 @@
     ├── Unreadable             the store holds what no fairlead has written; the text says where, and the remedy
     └── UpstreamError          the provider's side of one attempt
         ├── ConnectError       no connection: DNS, refused, reset, TLS, proxy; the request was not sent
+        ├── ConnectionsUsed    as many connections there as a worker may have are in use; nothing was asked of it
         ├── StaleConnection    a kept connection had died; no byte of the request can have been acted on
         ├── UpstreamTimeout    `phase` says which limit ran out
         ├── ProtocolError      what came back is not HTTP, or breaks our limits
@@ -74,6 +75,16 @@ class UpstreamError(FairleadError):
 
 class ConnectError(UpstreamError):
     """No usable connection could be made, so nothing of the request was sent."""
+
+
+class ConnectionsUsed(UpstreamError):
+    """No connection became free in time: a limit of ours, and no fault of the provider's, which has heard nothing."""
+
+    def __init__(self, authority: str, most: int) -> None:
+        super().__init__(
+            f"all {most} connections of this worker to {authority} are in use: raise FAIRLEAD_UPSTREAM_MAX_CONNECTIONS,"
+            " or start more workers"
+        )
 
 
 class StaleConnection(UpstreamError):

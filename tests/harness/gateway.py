@@ -35,6 +35,7 @@ from fairlead.store.till import Till
 from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
 from fairlead.upstream.dispatch import ProxyRule, dispatches
+from fairlead.upstream.pool import PoolLimits
 
 KEY = "sk-test"
 MODEL = "acme/large"
@@ -78,6 +79,7 @@ class Gateway:
         max_concurrency=None,
         begin_trace=None,
         provider=(),
+        max_connections=1000,
         **guard,
     ):
         self.simulators = simulators
@@ -86,7 +88,7 @@ class Gateway:
         self.board = HealthBoard(rng=Undecided())
         self.board.urgent = self._judge_soon
         self.drain = Drain()
-        self.client = UpstreamClient(tls_context())
+        self.client = UpstreamClient(tls_context(), pool_limits=PoolLimits(max_connections))
         if not providers:
             providers = [
                 Provider(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fairlead.errors import (
     ConnectError,
+    ConnectionsUsed,
     Diverged,
     Oversize,
     Phase,
@@ -66,6 +67,7 @@ class TestRules:
         (V.DIVERGED, NOTHING, None, 0, False, False, True, UNAVAILABLE, None),
         (V.OVERSIZE, NOTHING, 1, 0, False, False, True, UNAVAILABLE, None),
         (V.FILTERED, NOTHING, None, 0, False, False, False, (0, "content_policy_violation"), None),
+        (V.FULL, NOTHING, 0, 0, False, False, False, (503, "provider_overloaded"), None),
     )
 
     def test_every_verdict_has_its_rule(self):
@@ -141,6 +143,12 @@ class TestUptime:
     def test_who_leaves_and_who_was_overtaken(self):
         assert GONE.is_up is OUTRUN.is_up is None
 
+    def test_a_limit_of_ours_is_no_fault_of_the_providers(self):
+        judged = judge_error(ConnectionsUsed("api.example", 1000), is_promised=False)
+        assert (judged.verdict, judged.is_up, judged.rule.counts) == (V.FULL, None, Counts.NOTHING)
+        assert "all 1000 connections of this worker to api.example are in use" in judged.message
+        assert "FAIRLEAD_UPSTREAM_MAX_CONNECTIONS" in judged.message
+
 
 class TestErrors:
     PHASES = get_args(Phase)
@@ -170,7 +178,16 @@ class TestErrors:
 
     def test_every_error_of_the_tree_is_judged(self):
         """A new kind needs its line above."""
-        known = {ConnectError, StaleConnection, ProtocolError, Oversize, Truncated, UpstreamTimeout, Diverged}
+        known = {
+            ConnectError,
+            ConnectionsUsed,
+            StaleConnection,
+            ProtocolError,
+            Oversize,
+            Truncated,
+            UpstreamTimeout,
+            Diverged,
+        }
         assert set(UpstreamError.__subclasses__()) == known
 
     @pytest.mark.parametrize("phase", PHASES)

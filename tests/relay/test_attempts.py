@@ -11,7 +11,7 @@ from fairlead.demo.script import Script
 from fairlead.health.outcome import Verdict
 from fairlead.health.record import Change, Record, State, Why
 from harness.gateway import MODEL, gateway
-from harness.http import ask, chat_body
+from harness.http import ask, chat_body, request_bytes
 from harness.tracing import CALLER, FROM_CALLER, begin_trace, parent_sent
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +53,42 @@ async def test_a_failure_before_content_is_invisible(name, is_stream):
         assert [attempt.verdict for attempt in record.attempts] == [verdict, Verdict.OK]
         assert served.board.of("sim0:acme/large").in_flight == 0
         assert served.board.of("sim1:acme/large").in_flight == 0
+
+
+async def test_a_provider_is_not_blamed_for_the_connections_that_we_do_not_open():
+    """All that a worker may have there are in use: another is asked, and when there is none the caller may wait."""
+    impatient = Timeouts(connect_s=0.02, first_byte_s=5, idle_s=5, total_s=10)
+    async with gateway(Script(stall_after=2), timeouts=impatient, max_connections=1) as served:
+        [first], endpoint = served.simulators, served.board.of("sim0:acme/large")
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(request_bytes(chat_body(stream=True)))
+        await reader.readuntil(b"data: ")
+        for _ in range(6):  # one more than failures in a row may be
+            answer = await ask(served, chat_body())
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            error = json.loads(answer.body)["error"]
+            assert error["metadata"]["error_type"] == "provider_overloaded"
+            assert "Sim 0 has as many requests as it may be sent at once" in error["message"]
+        assert [record.attempts[0].verdict for record in served.records] == [Verdict.FULL] * 6
+        assert not endpoint.is_out(clock.monotonic())
+        assert first.record.seen == 1
+        first.script = Script(text="room again")
+        writer.close()
+        await first.wait_for(lambda it: it.record.in_flight == 0)
+        answer = await ask(served, chat_body())
+        assert (answer.status, b"room again" in answer.body) == (200, True)
+
+
+async def test_another_is_asked_where_a_provider_has_no_connection_left():
+    impatient = Timeouts(connect_s=0.02, first_byte_s=5, idle_s=5, total_s=10)
+    async with gateway(Script(stall_after=2), Script(text="second"), timeouts=impatient, max_connections=1) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(request_bytes(chat_body(stream=True)))
+        await reader.readuntil(b"data: ")
+        answer = await ask(served, chat_body())
+        assert (answer.status, b"second" in answer.body) == (200, True)
+        assert [attempt.verdict for attempt in served.records[0].attempts] == [Verdict.FULL, Verdict.OK]
+        writer.close()
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

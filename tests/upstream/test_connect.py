@@ -18,7 +18,7 @@ from fairlead.upstream import connect
 from fairlead.upstream.connect import Connector, tls_context
 from fairlead.upstream.origin import Origin, Proxy
 from fairlead.upstream.pool import PoolLimits
-from upstream.peer import LOOPBACK, TIME_LIMIT_S, Peer, ask, ask_all, on_both_loops, turns
+from upstream.peer import LOOPBACK, PATIENT, TIME_LIMIT_S, Peer, ask, ask_all, on_both_loops, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,10 @@ class TestAddresses:
                 sock.connect_ex(listener.getsockname())
             with pytest.raises(UpstreamTimeout) as caught:
                 await ask(client, Origin(False, *listener.getsockname()), timeouts=HASTY)
-        assert (caught.value.phase, caught.value.limit_s) == ("connect", 0.05)
+            assert (caught.value.phase, caught.value.limit_s) == ("connect", 0.05)
+            with pytest.raises(UpstreamTimeout) as caught:
+                await ask(client, Origin(False, *listener.getsockname()), total_s=0.02)
+        assert (caught.value.phase, caught.value.limit_s) == ("total", PATIENT.total_s)
 
     async def test_the_next_address_is_tried(self, client, peer, monkeypatch):
         async def resolve(connector, host, port):

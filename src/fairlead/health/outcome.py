@@ -18,6 +18,7 @@
 | EVACUATED | we left, since the endpoint was stuck           | nobody   | yes       | –                      | down   |
 | OUTRUN    | another of the attempts had content first       | nobody   | –         | –                      | –      |
 | CUT       | the reply broke off after content was passed on | provider | no        | break                  | down   |
+| FULL      | all connections that we may have there are used | ours     | yes       | –                      | –      |
 | DIVERGED  | asked again after a break, it said other words  | nobody   | –         | –                      | –      |
 | OVERSIZE  | more than we hold of a reply to be read whole   | nobody   | yes       | –                      | –      |
 | FILTERED  | the provider's content filter refused the text  | caller   | if wanted | –                      | –      |
@@ -41,7 +42,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum, auto
 
-from fairlead.errors import Diverged, Oversize, ProtocolError, UpstreamError, UpstreamTimeout
+from fairlead.errors import ConnectionsUsed, Diverged, Oversize, ProtocolError, UpstreamError, UpstreamTimeout
 
 
 class Verdict(StrEnum):
@@ -66,6 +67,7 @@ class Verdict(StrEnum):
     DIVERGED = auto()
     OVERSIZE = auto()
     FILTERED = auto()
+    FULL = auto()
 
 
 class Counts(Enum):
@@ -144,6 +146,8 @@ RULES: Mapping[Verdict, Rule] = {
     Verdict.FILTERED: Rule(retry_tokens=0.0, error_type="content_policy_violation"),
     # A caller can ask for so much (several images): no reason to take the endpoint from others.
     Verdict.OVERSIZE: Rule(can_go_elsewhere=True, is_charged=True, status=502, error_type="provider_unavailable"),
+    # Nobody has been asked yet: going elsewhere takes nothing from the budget.
+    Verdict.FULL: Rule(can_go_elsewhere=True, retry_tokens=0.0, status=503, error_type="provider_overloaded"),
     Verdict.CUT: Rule(Counts.BREAK, is_charged=True, is_up=False, status=502, error_type="provider_unavailable"),
 }  # fmt: skip
 
@@ -225,6 +229,8 @@ def judge_error(error: UpstreamError, *, is_promised: bool) -> Outcome:
     phase = error.phase if isinstance(error, UpstreamTimeout) else ""
     if isinstance(error, Diverged):
         verdict = Verdict.DIVERGED
+    elif isinstance(error, ConnectionsUsed):
+        verdict = Verdict.FULL
     elif is_promised:
         verdict = Verdict.CUT
     elif isinstance(error, Oversize):

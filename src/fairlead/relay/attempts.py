@@ -364,6 +364,7 @@ _TOLD: Mapping[Verdict, str] = {
     Verdict.TIMEOUT: "did not answer in time",
     Verdict.OVERSIZE: "sent more than fits",
     Verdict.FILTERED: "refused the request for its content",
+    Verdict.FULL: "has as many requests as it may be sent at once",
 }
 """What a caller may know. Addresses, accounts and credentials are the operator's, who finds them in the log."""
 

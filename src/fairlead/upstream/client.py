@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from fairlead import clock
 from fairlead.catalog.model import Timeouts
-from fairlead.errors import ConnectError, StaleConnection, UpstreamTimeout
+from fairlead.errors import ConnectError, ConnectionsUsed, StaleConnection, UpstreamTimeout
 from fairlead.turn import Turn
 from fairlead.upstream.connect import Connector
 from fairlead.upstream.connection import Connection, Limits
@@ -72,16 +72,21 @@ class UpstreamClient:
     async def _obtain(self, pool: Pool, origin: Origin, timeouts: Timeouts, deadline: float) -> Connection:
         """Open a connection, or wait for one when the pool is full."""
         left_s = deadline - clock.monotonic()
+        has_place = True
         try:
             async with asyncio.timeout(min(timeouts.connect_s, left_s)):
                 while not pool.reserve():
+                    has_place = False
                     connection = await pool.wait()
+                    has_place = True
                     if connection is None:
                         break
                     if connection.is_usable:
                         return connection
                 return await self._open(pool, origin)
         except TimeoutError as error:
+            if not has_place:
+                raise ConnectionsUsed(origin.authority, self._pool_limits.max_connections) from error
             if left_s < timeouts.connect_s:
                 raise UpstreamTimeout("total", timeouts.total_s) from error
             raise UpstreamTimeout("connect", timeouts.connect_s) from error
