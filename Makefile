@@ -11,7 +11,7 @@ CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIE
   $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients tools check fix fuzz bench bench-faults soak bench-locust bench-simulate bench-policies wheel lock clean
+.PHONY: help install run test clients tools check fix fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-locust: $(READY) bench/.venv/.ready ## Chat scenario with locust, headless
 
 bench-policies: $(READY) bench/.venv/.ready ## Whether routing policies rank on real processes as they do in the simulator
 	@$(BIN)/python -m bench.policies $(ARGS)
+
+bench-sizing: $(READY) ## What streams, workers, models and keys cost, for deploy/SIZING.md; five minutes
+	@$(BIN)/python -m bench.sizing $(ARGS)
 
 bench/.venv/.ready: bench/requirements.lock
 	@rm -rf bench/.venv

@@ -51,8 +51,9 @@ def constants_of(
 
 
 def _measure() -> None:
-    for name, value in machine.describe(machine.assign()).items():
-        print(f"- {name}: {value}")
+    told = machine.describe(machine.assign())
+    for name in [name for name in told if name not in ("cores used", "command")]:  # nothing is bound to a core
+        print(f"- {name}: {told[name]}")
     print(f"- other work before the run: {machine.busy_percent():.0f} % of the machine", flush=True)
     held, listened, request_us = streams.held(), streams.listened(), streams.cpu_us_per_request()
     print("\n## Streams\n")
