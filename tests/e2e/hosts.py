@@ -3,10 +3,12 @@
 import contextlib
 import json
 import signal
+import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import pytest
 from redis import Redis
 
 from fairlead import clock
@@ -35,6 +37,8 @@ class Hosts:
     """
 
     def __init__(self, directory, urls, upstreams, money, **variables):
+        for address in ADDRESSES:
+            _must_have(address)
         self.money = money
         self._made = contextlib.ExitStack()
         self.all = [
@@ -191,6 +195,15 @@ class _Callers(list):
     def close(self):
         for caller in self:
             caller.close()
+
+
+def _must_have(address):
+    """Linux has all of 127.0.0.0/8; elsewhere somebody has to add them."""
+    with socket.socket() as listener:
+        try:
+            listener.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"this machine has no {address}: {error}")
 
 
 def _environment(address, url, upstreams):
