@@ -258,7 +258,7 @@ class Worker:
                 parse=lambda raw: read_chat(raw, self._presets)[0],
             ),
             *top_up_routes(management, self._credits, self._spent),
-            *consent_routes(management, codes, self._log),
+            *consent_routes(management, codes, self._log, trusted=self._settings.trusted_proxies),
             *(route for base in BASES for route in self._api(base, management, codes)),
         ]
         return App(hot, routes, self._lifespan, brake, self._is_callers)

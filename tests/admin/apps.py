@@ -11,6 +11,7 @@ from fairlead.admin.consent import consent_routes
 from fairlead.admin.door import Door
 from fairlead.admin.management import ManagementDoor
 from fairlead.admin.oauth import oauth_routes
+from fairlead.config.settings import LOOPBACK
 from fairlead.edge.asgi import App
 from fairlead.store.keys import KeyRing, KeyStore
 from fairlead.store.oauth import CodeStore
@@ -34,7 +35,7 @@ class Heard:
 
 
 class Apps:
-    def __init__(self, client, listener, brake):
+    def __init__(self, client, listener, brake, trusted):
         self.client = client
         self.listener = listener
         self.keys = KeyStore(client)
@@ -42,7 +43,7 @@ class Apps:
         self.log = Heard()
         ring = KeyRing(self.keys, [])
         door = ManagementDoor(Door(ADMIN_KEY, lambda token: ring.find(token) is not None), ring)
-        routes = consent_routes(door, self.codes, self.log, brake)
+        routes = consent_routes(door, self.codes, self.log, brake, trusted)
         routes += oauth_routes("/v1", door, self.keys, self.codes, self.log)
         listener.app.auth = listener.app.v1 = App({}, routes, None)
 
@@ -78,9 +79,9 @@ class Apps:
 
 
 @contextlib.asynccontextmanager
-async def apps(redis_url, brake=None):
+async def apps(redis_url, brake=None, trusted=LOOPBACK):
     async with contextlib.aclosing(connect(redis_url)) as client:
         if not redis_url.endswith("nonexistent.sock"):
             await client.flushdb()
         async with listening() as listener:
-            yield Apps(client, listener, brake)
+            yield Apps(client, listener, brake, trusted)

@@ -1,4 +1,5 @@
 import re
+from ipaddress import ip_network
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -97,6 +98,11 @@ class TestShow:
 
     async def test_behind_tls_it_is_not_sent_without(self, it):
         assert "; Secure" in (await it.show("X-Forwarded-Proto: https", **ASKED)).headers["set-cookie"]
+
+    async def test_that_it_is_behind_tls_is_believed_from_trusted_proxies_only(self, redis_url):
+        async with apps(redis_url, trusted=(ip_network("192.0.2.0/24"),)) as it:
+            answer = await it.show("X-Forwarded-Proto: https", "Forwarded: proto=https", **ASKED)
+            assert "; Secure" not in answer.headers["set-cookie"]
 
     async def test_two_pages_in_one_browser_both_work(self, it):
         first = await page(it)
@@ -281,6 +287,14 @@ class TestForeignForms:
     )
     async def test_ours_is_known_by_what_the_browser_says_behind_a_proxy_too(self, it, fields):
         assert sent_to(await (await page(it)).send(it, fields=fields))
+
+    async def test_what_it_is_called_outside_is_believed_from_trusted_proxies_only(self, redis_url):
+        foreign = ["X-Forwarded-Host: evil.example", "Origin: https://evil.example"]
+        async with apps(redis_url, trusted=(ip_network("192.0.2.0/24"),)) as it:
+            answer = await (await page(it)).send(it, fields=foreign)
+            assert answer.status == 403
+            assert not it.log.entries
+            assert sent_to(await (await page(it)).send(it))
 
     @pytest.mark.parametrize("cookie", ["", f"{COOKIE}=", f"{COOKIE}={'x' * 22}", f"other={'x' * 22}"])
     async def test_one_of_another_browser_is_refused(self, it, cookie):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.edge.forwarded import client_address
+from fairlead.edge.forwarded import client_address, is_trusted
 
 TRUSTED = (ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("::1/128"))
 
@@ -34,6 +34,18 @@ def test_whose_request_it_is(peer, forwarded, address):
 addresses = st.one_of(
     st.ip_addresses().map(str), st.text("0123456789abcdef:.,[]%/ x", max_size=40), st.text(max_size=10)
 )
+
+
+@pytest.mark.parametrize(("peer", "expected"), [
+    ("127.0.0.1", True),
+    ("::ffff:10.1.2.3", True),
+    ("", True),  # a unix socket
+    ("203.0.113.9", False),
+    ("::2", False),
+])  # fmt: skip
+def test_whose_word_counts(peer, expected):
+    assert is_trusted(peer, TRUSTED) is expected
+    assert is_trusted(peer, ()) is (peer == "")
 
 
 @given(addresses, st.lists(addresses, max_size=5))

@@ -322,7 +322,8 @@ async def listening(limits=DEFAULT, **settings):
     """Serve a new `Recorder` on a free port of loopback, without uvicorn's main loop (which waits in tenths)."""
     app = Recorder()
     protocol = guarded_protocol(limits)
-    config = Config(app, http=protocol, lifespan="off", ws="none", access_log=False, log_config=None, **settings)
+    bare = {"lifespan": "off", "ws": "none", "access_log": False, "log_config": None, "proxy_headers": False}
+    config = Config(app, http=protocol, **bare, **settings)
     config.load()
     server = Server(config)
     server.lifespan = config.lifespan_class(config)

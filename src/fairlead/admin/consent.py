@@ -8,7 +8,7 @@ browser send it. That a form comes from our page, in this browser, with what it 
 ticket (access/ticket.py), its nonce in a SameSite cookie, and where the browser says that the form comes from.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
@@ -22,6 +22,7 @@ from fairlead.access.pkce import answer_url
 from fairlead.admin.consent_page import ConsentPages
 from fairlead.admin.management import REMEDY, ManagementDoor
 from fairlead.admin.oauth import new_code_for
+from fairlead.edge.forwarded import Network, is_trusted
 from fairlead.errors import ApiError
 from fairlead.store.keys import answered
 from fairlead.store.oauth import CodeStore
@@ -36,8 +37,15 @@ Brake = Callable[[str], Awaitable[None]]
 """Called with a client's address before a key of its is checked; raises ApiError 429 when there were too many."""
 
 
-def consent_routes(door: ManagementDoor, codes: CodeStore, log: Logger, brake: Brake | None = None) -> list[Route]:
-    consent = Consent(door, codes, log, brake)
+def consent_routes(
+    door: ManagementDoor,
+    codes: CodeStore,
+    log: Logger,
+    brake: Brake | None = None,
+    trusted: Sequence[Network] = (),
+) -> list[Route]:
+    """Return the routes. `trusted`: the proxies that know how the browser speaks to them."""
+    consent = Consent(door, codes, log, brake, trusted)
 
     async def show_or_answer(request: Request) -> Response:
         return await (consent.answer if request.method == "POST" else consent.show)(request)
@@ -48,11 +56,14 @@ def consent_routes(door: ManagementDoor, codes: CodeStore, log: Logger, brake: B
 class Consent:
     """Both ends of the form."""
 
-    def __init__(self, door: ManagementDoor, codes: CodeStore, log: Logger, brake: Brake | None) -> None:
+    def __init__(
+        self, door: ManagementDoor, codes: CodeStore, log: Logger, brake: Brake | None, trusted: Sequence[Network]
+    ) -> None:
         self._door = door
         self._codes = codes
         self._log = log
         self._brake = brake
+        self._trusted = trusted
         self._pages = ConsentPages()
 
     async def show(self, request: Request) -> Response:
@@ -68,13 +79,13 @@ class Consent:
         page = self._pages.ask(asked, ticket.seal(secret, asked.packed(), nonce, clock.wall()))
         # Without a referrer no browser would say where the form comes from: not even we would be told.
         reply = self._page(page, headers={"referrer-policy": "same-origin"})
-        is_secure = _is_https(request)
+        is_secure = "https" in (request.scope["scheme"], self._forwarded(request, "proto"))
         reply.set_cookie(COOKIE, nonce, ticket.LIFE_S, path=PATH, secure=is_secure, httponly=True, samesite="lax")
         return reply
 
     async def answer(self, request: Request) -> Response:
         try:
-            if not _is_from_here(request.headers):
+            if not _is_from_here(request.headers, self._forwarded(request, "host")):
                 text = "This form was sent by another page. Go back to the app and begin again there"
                 raise ApiError(403, text, error_type="permission_denied")
             form = _once_each(await _form(request))
@@ -87,6 +98,11 @@ class Consent:
         if form.get("decision") == "approve":
             return await self._approve(request, asked, form)
         return self._denied(asked)
+
+    def _forwarded(self, request: Request, what: str) -> str | None:
+        """Return what a trusted proxy says of the browser's side, as X-Forwarded-Host or -Proto."""
+        peer = request.client.host if request.client else ""
+        return request.headers.get(f"x-forwarded-{what}") if is_trusted(peer, self._trusted) else None
 
     async def _approve(self, request: Request, asked: KeyRequest, form: Mapping[str, str]) -> Response:
         try:
@@ -158,11 +174,11 @@ def _once_each(encoded: bytes) -> dict[str, str]:
     return fields
 
 
-def _is_from_here(headers: Mapping[str, str]) -> bool:
-    """Whether the browser says that a form comes from a page of ours.
+def _is_from_here(headers: Mapping[str, str], forwarded_host: str | None) -> bool:
+    """Whether the browser says that a form comes from a page of ours, which is known as `forwarded_host` or `Host`.
 
     `Sec-Fetch-Site` is beyond the reach of any page, and holds behind a proxy that changes `Host`; browsers send it
-    over HTTPS and to localhost. A page cannot set `X-Forwarded-Host` with a form either.
+    over HTTPS and to localhost.
     """
     if (site := headers.get("sec-fetch-site")) is not None:
         return site == "same-origin"
@@ -170,11 +186,6 @@ def _is_from_here(headers: Mapping[str, str]) -> bool:
     if not source:
         return False
     try:
-        return urlsplit(source).netloc in (headers.get("x-forwarded-host") or headers.get("host"), headers.get("host"))
+        return urlsplit(source).netloc in (forwarded_host or headers.get("host"), headers.get("host"))
     except ValueError:
         return False
-
-
-def _is_https(request: Request) -> bool:
-    """Whether the browser speaks TLS, to us or to a proxy before us."""
-    return "https" in (request.scope["scheme"], request.headers.get("x-forwarded-proto"))

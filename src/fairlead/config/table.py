@@ -108,7 +108,7 @@ _ACCESS = (
     Setting(
         "FAIRLEAD_TRUSTED_PROXIES",
         "127.0.0.0/8,::1/128",
-        "Networks whose Forwarded and X-Forwarded-* headers count, or none",
+        "Networks whose X-Forwarded-For, -Host and -Proto count, or none",
         kinds.NETWORKS,
     ),
 )

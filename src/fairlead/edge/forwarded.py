@@ -27,9 +27,21 @@ def client_address(peer: str, forwarded: bytes, trusted: Sequence[Network]) -> s
                 continue
             break
         found = str(address)
-        if not any(address.version == network.version and address in network for network in trusted):
+        if not _is_in(address, trusted):
             break
     return _network_of(found)
+
+
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether what `peer` says of the caller counts. One that is no address (a unix socket) does."""
+    try:
+        return _is_in(_parsed(peer), trusted)
+    except ValueError:
+        return True
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address:
