@@ -18,6 +18,7 @@ from fairlead.store.embedded import url_of_running
 from harness import shown
 
 PROGRAM = (sys.executable, "-m", "fairlead")
+SERVE = (*PROGRAM, "serve")
 SOURCE = str(Path(fairlead.__file__).parents[1])
 """The children's PYTHONPATH: they run what the tests import, whatever is installed."""
 PATIENCE_S = 30.0
@@ -38,11 +39,12 @@ class GatewayProcess:
 
     `env` is its whole environment but for what any program needs; `directory` its working directory, home and, unless
     `env` says otherwise, the place of its data. Two starts in the same directory are one installation. `secrets` must
-    never be printed: the end of the `with` block fails if one was.
+    never be printed: the end of the `with` block fails if one was. `command` is another way to start it.
     """
 
-    def __init__(self, directory, env=None, *, secrets=()):
+    def __init__(self, directory, env=None, *, secrets=(), command=SERVE):
         self.directory = Path(directory)
+        self._command = command
         self.env = {"FAIRLEAD_PORT": "0", "FAIRLEAD_DATA_DIR": str(self.directory / "data"), **HASTE, **(env or {})}
         self.secrets = set(secrets)
         for name, value in self.env.items():
@@ -94,7 +96,7 @@ class GatewayProcess:
         """Start it without waiting for anything."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [*PROGRAM, "serve"],
+            self._command,
             cwd=self.directory,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
