@@ -11,7 +11,7 @@ CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIE
   $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients tools check fix fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing wheel lock clean
+.PHONY: help install run test clients tools check fix docs fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing wheel lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ check: $(READY) ## Lint, types, import layers; changes nothing
 fix: $(READY) ## Let the linter mend and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(READY) ## Write anew what the pages take from the code: tables of settings, pictures
+	@PYTHONPATH=tests $(BIN)/python -m docs
 
 fuzz: $(READY) ## Try every parser with new examples; ten minutes, or ARGS="--seconds 3600"
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)

@@ -1,33 +1,33 @@
-"""What README.md says is true: names exist, snippets run, tables are those of the code."""
+"""What the pages say is true: names exist, snippets are good, lists are those of the code. Commands: tests/docs/."""
 
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from docs.pages import blocks_of, pages
 from fairlead.catalog.providers import BUILTIN
 from fairlead.cli import commands
-from fairlead.config import GROUPS, MEMBERS, SETTINGS
-from harness.command import clean_environ, fairlead
-from harness.process import GatewayProcess
+from fairlead.config import SETTINGS
+from harness.command import fairlead
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "fairlead"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")}
+OF_OTHERS = ("CHANGELOG.md", "tests/contract/README.md", "tests/faults/README.md", "tests/faults/STORE.md")
+"""What was, what others document, and what is written by tests."""
+PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in pages() if page not in OF_OTHERS}
+README = PAGES["README.md"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-EXAMPLE_URL = "http://127.0.0.1:8420"
 
 
-def blocks(language):
+def blocks(language, page="README.md"):
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [block.text for block in blocks_of(PAGES[page]) if block.language == language]
 
 
 def section(title):
@@ -53,32 +53,6 @@ FAIRLEAD_LINES = [words[1:] for words in shell_lines() if words[0] == "fairlead"
 
 
 # Settings
-
-
-def default_cell(setting):
-    return f"`{setting.default}`" if setting.is_literal else setting.default.strip("()")
-
-
-def settings_table():
-    lines = ["| variable | default | meaning |", "|---|---|---|"]
-    for title, group in GROUPS:
-        lines.append(f"| **{title}** | | |")
-        for setting in group:
-            names = ", ".join(f"`{name}`" for name in (setting.variable, *setting.aliases))
-            lines.append(f"| {names} | {default_cell(setting)} | {setting.meaning} |")
-    return "\n".join(lines)
-
-
-def members_table():
-    lines = ["| member | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{member.variable}` | {default_cell(member)} | {member.meaning} |" for member in MEMBERS]
-    lines.append("| `HEADERS__<NAME>` | none | A header sent with every request: `HEADERS__X_TEAM` is `x-team` |")
-    return "\n".join(lines)
-
-
-@pytest.mark.parametrize("table", [settings_table, members_table], ids=["settings", "members"])
-def test_every_setting_stands_in_the_table(table):
-    assert table() in README, f"the table should be:\n\n{table()}\n"
 
 
 def test_each_variable_that_is_named_exists():
@@ -150,7 +124,7 @@ def test_the_cheap_ones_run(tmp_path, line):
 def test_each_make_target_that_is_named_exists():
     targets = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
     for page, text in PAGES.items():
-        named = set(re.findall(r"(?:`|^ *|-… |\d )make ([a-z-]+)", text, re.MULTILINE))
+        named = set(re.findall(r"(?:`|-… )make ([a-z-]+)", text))
         assert named <= targets, f"{page} names {named - targets}"
     assert targets - {"help", "run"} <= set(re.findall(r"make ([a-z-]+)", README))
 
@@ -169,9 +143,28 @@ def test_life_of_a_request_is_fifteen_lines_of_files_that_exist():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)]+)\)", PAGES[page])
-    missing = [link for link in links if "://" not in link and not (ROOT / link.partition("#")[0]).exists()]
-    assert not missing
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]) if "://" not in link]
+    assert not [link for link in links if not leads_somewhere(page, link)]
+
+
+def leads_somewhere(page, link):
+    name, _, place = link.partition("#")
+    target = (ROOT / page).parent / name if name else ROOT / page
+    return target.exists() and (not place or place in anchors(target))
+
+
+def anchors(page):
+    """What its headings are called in links."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page):
+    named = re.findall(r"`((?:src|tests|bench|deploy)/[\w./-]*\w)`", PAGES[page])
+    results = {"bench/results/latest.md", "bench/results/latest.json"}
+    made = {"bench/echo", "bench/hold", "bench/.venv", "deploy/.env", *results}
+    assert not [name for name in named if not (ROOT / name).exists() and name not in made]
 
 
 def test_every_dependency_has_its_reason():
@@ -196,7 +189,7 @@ def test_python_snippets_compile(code):
 
 @pytest.mark.parametrize(("number", "variable"), [(0, "FAIRLEAD_CONFIG"), (1, "FAIRLEAD_CATALOG")])
 def test_toml_snippets_are_good_configuration(tmp_path, number, variable):
-    (tmp_path / "example.toml").write_text(blocks("toml")[number], encoding="utf-8")
+    (tmp_path / "example.toml").write_text(blocks("toml", "src/fairlead/config/README.md")[number], encoding="utf-8")
     done = fairlead(tmp_path, "check", **{variable: "example.toml"})
     assert done.returncode == 0, done.stderr
 
@@ -215,7 +208,7 @@ def test_the_custom_provider_is_one(tmp_path):
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx on this machine")
 def test_nginx_takes_the_snippet(tmp_path):
-    (snippet,) = blocks("nginx")
+    (snippet,) = blocks("nginx", "deploy/OPERATING.md")
     snippet = snippet.replace("listen 80;", f"listen unix:{tmp_path}/socket;")
     places = "".join(f"{name}_temp_path {name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     conf = tmp_path / "nginx.conf"
@@ -223,22 +216,3 @@ def test_nginx_takes_the_snippet(tmp_path):
     command = ["nginx", "-t", "-q", "-p", str(tmp_path), "-e", "stderr", "-c", str(conf)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.e2e
-def test_the_first_five_minutes(tmp_path):
-    """The example by curl and the one by SDK, against a gateway that was started without a setting."""
-    curl = next(block for block in blocks("sh") if block.startswith("curl"))
-    with GatewayProcess(tmp_path) as gateway:
-        snippets = [[sys.executable, "-c", blocks("python")[0]], ["sh", "-c", curl]]
-        for command in snippets if shutil.which("curl") else snippets[:1]:
-            done = subprocess.run(
-                [word.replace(EXAMPLE_URL, gateway.url) for word in command],
-                env=clean_environ(tmp_path, PATH="/usr/bin:/bin:/usr/local/bin"),
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            assert "DEMO" in done.stdout
