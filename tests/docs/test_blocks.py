@@ -32,8 +32,8 @@ def test_the_pages_are_found():
 @pytest.mark.parametrize("page", FOLLOWED)
 @pytest.mark.e2e
 def test_a_page_can_be_followed(page, tmp_path):
-    if shutil.which("curl") is None:
-        pytest.skip("no curl on this machine")
+    if missing := [name for name in ("curl", "git", "make") if shutil.which(name) is None]:
+        pytest.skip(f"no {' and no '.join(missing)} on this machine")
     starts_it = any(block.note == "goes on" for block in BLOCKS[page])
     if starts_it and not (ROOT / ".git").exists():
         pytest.skip("this is no clone, so nobody can clone it")
