@@ -38,7 +38,8 @@ def test_a_page_can_be_followed(page, tmp_path):
     if starts_it and not (ROOT / ".git").exists():
         pytest.skip("this is no clone, so nobody can clone it")
     said = []
-    with contextlib.closing(Reader(tmp_path)) as reader:
+    settings = {} if starts_it else {"FAIRLEAD_WORKERS": "1"}  # which start sooner
+    with contextlib.closing(Reader(tmp_path, **settings)) as reader:
         if not starts_it:
             reader.serve()
         for block in BLOCKS[page]:

@@ -65,7 +65,7 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory):
-    with contextlib.closing(Reader(tmp_path_factory.mktemp("installation"))) as reader:
+    with contextlib.closing(Reader(tmp_path_factory.mktemp("installation"), FAIRLEAD_WORKERS="1")) as reader:
         yield Installation(reader)
 
 
