@@ -62,11 +62,7 @@ def _notes(bench: Bench, other_percent: float, stolen_percent: float) -> list[st
     notes = [f"problem: {problem}" for problem in bench.problems]
     if bench.settings.reference == DIRECT:
         notes.append("no proxy to compare with was measured: ratios are to the direct way to the upstream")
-    if other_percent > 5:
-        notes.append(f"the machine was {other_percent:.0f} % busy with other work before the run: measure again")
-    if stolen_percent > 1:
-        notes.append(f"the hypervisor gave {stolen_percent:.1f} % of the time to others: measure again")
-    return notes
+    return [*notes, *machine.warnings(other_percent, stolen_percent)]
 
 
 def _report(bench: Bench, chosen: Sequence[Target], facts: dict[str, str], notes: Sequence[str]) -> str:
@@ -121,7 +117,12 @@ def main() -> int:
     facts["other work before, stolen time"] = f"{other_percent:.1f} %, {stolen_percent:.1f} %"
 
     text = _report(bench, chosen, facts, _notes(bench, other_percent, stolen_percent))
-    raw = {"facts": facts, "reference": reference, "problems": bench.problems, "rounds": bench.numbers}
+    raw = {
+        "facts": facts,
+        "reference": reference,
+        "problems": [str(problem) for problem in bench.problems],
+        "rounds": bench.numbers,
+    }
     report.write(HERE / "results", text, raw)
     print(text)
     return 1 if bench.problems else 0

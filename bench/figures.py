@@ -12,17 +12,21 @@ from typing import Any
 
 from bench import procfs
 from bench.load import ClosedLoop, Load, Paced
-from bench.request import HOLD_MODEL, Request, build_request, chat_body
+from bench.request import ECHO_MODEL, HOLD_MODEL, Request, build_request, chat_body
 from bench.streams import Streams
 from bench.targets import Running
 
 Numbers = dict[str, float]
 
 CONNECTIONS = 64
+WARMING_S = 3.0
+"""Until a compiler that works at run time has done what it can: it learns by thousands of requests."""
 PACED_HZ = 300
+SLOWLY_HZ = 50
+"""What every gateway can do."""
 STREAMS = 200
+FEW_STREAMS = 20
 EVENTS_PER_S = 50
-_RAMP_S = 0.6
 _OPEN_S = 10.0
 
 
@@ -34,6 +38,8 @@ class Plan:
     """Of each window."""
     warm_s: float
     held_streams: int
+    ramp_s: float = 0.6
+    """What it may take until all streams are open."""
 
 
 class BadRun(Exception):
@@ -62,8 +68,8 @@ async def _window(target: Running, seconds: float, counter: Callable[[], int]) -
     return Window(after_at - before_at, after_count - before_count, cpu_ns / 1e9)
 
 
-def _request(target: Running, *, model: str | None = None, stream_events: int = 0) -> Request:
-    body = chat_body(model=model, stream_events=stream_events) if model else chat_body(stream_events=stream_events)
+def _request(target: Running, *, model: str = ECHO_MODEL, stream_events: int = 0) -> Request:
+    body = chat_body(model=target.model.replace("@model@", model), stream_events=stream_events)
     return build_request(target.chat_url, target.headers, body)
 
 
@@ -101,40 +107,72 @@ async def latency(target: Running, plan: Plan) -> Numbers:
 
     The window is twice as long as the others: the p99 of 600 requests would be the sixth worst.
     """
-    async with Paced(_request(target), connections=32, rate_hz=PACED_HZ) as load:
+    measured = await _paced(target, plan, PACED_HZ)
+    return {"p50_ms": 1e3 * quantile(measured, 0.5), "p99_ms": 1e3 * quantile(measured, 0.99)}
+
+
+async def warming(target: Running, plan: Plan) -> Numbers:
+    """A load of which nothing is told: what comes after meets a target that has warmed up."""
+    async with ClosedLoop(_request(target), CONNECTIONS):
+        await asyncio.sleep(min(WARMING_S, 2 * plan.seconds))
+    return {}
+
+
+async def slowly(target: Running, plan: Plan) -> Numbers:
+    """The same at a rate that the slowest can keep up with."""
+    measured = await _paced(target, plan, SLOWLY_HZ)
+    return {"slow_p50_ms": 1e3 * quantile(measured, 0.5), "slow_p99_ms": 1e3 * quantile(measured, 0.99)}
+
+
+async def _paced(target: Running, plan: Plan, rate_hz: int) -> Sequence[float]:
+    async with Paced(_request(target), connections=32, rate_hz=rate_hz) as load:
         await asyncio.sleep(plan.warm_s)
         warm = len(load.latencies_s)
         await asyncio.sleep(2 * plan.seconds)
         measured = load.latencies_s[warm:]
         _check(load, len(measured))
-        if load.backlog > PACED_HZ // 10:
-            raise BadRun(f"the target cannot keep up with {PACED_HZ} requests/s: {load.backlog} wait")
-    return {"p50_ms": 1e3 * quantile(measured, 0.5), "p99_ms": 1e3 * quantile(measured, 0.99)}
+        if load.backlog > rate_hz // 10:
+            raise BadRun(f"the target cannot keep up with {rate_hz} requests/s: {load.backlog} wait")
+    return measured
 
 
 async def streaming(target: Running, plan: Plan) -> Numbers:
     """200 streams of 50 events a second: what an event costs."""
-    events = round(EVENTS_PER_S * (_RAMP_S + plan.warm_s + plan.seconds))
-    async with Streams(_request(target, stream_events=events), STREAMS) as load:
-        await _until(lambda: load.opened == STREAMS, f"{STREAMS} streams", load)
-        await asyncio.sleep(plan.warm_s)
-        gaps = len(load.gaps_s)
-        window = await _window(target, plan.seconds, lambda: load.events)
-        measured = load.gaps_s[gaps:]
-        if load.replies:
-            raise BadRun(f"{load.replies} streams were over before the window was")
-        await _until(lambda: load.replies == STREAMS, "the end of every stream", load)
+    window, load, gaps = await _streamed(target, plan, STREAMS)
     return {
         "cpu_us_per_event": window.cpu_s * 1e6 / window.count,
         "events_per_s": window.count / window.seconds,
         "first_event_p50_ms": 1e3 * quantile(load.first_event_s, 0.5),
-        "gap_p99_ms": 1e3 * quantile(measured, 0.99),
+        "gap_p99_ms": 1e3 * quantile(gaps, 0.99),
     }
+
+
+async def trickling(target: Running, plan: Plan) -> Numbers:
+    """The same with 20 streams, which leave the slowest time to spare."""
+    window, _, gaps = await _streamed(target, plan, FEW_STREAMS)
+    return {"few_cpu_us_per_event": window.cpu_s * 1e6 / window.count, "few_gap_p99_ms": 1e3 * quantile(gaps, 0.99)}
+
+
+async def _streamed(target: Running, plan: Plan, streams: int) -> tuple[Window, Streams, Sequence[float]]:
+    """A window in which all streams are open, the load, and the gaps between events in that window."""
+    events = round(EVENTS_PER_S * (plan.ramp_s + plan.warm_s + plan.seconds))
+    async with Streams(_request(target, stream_events=events), streams) as load:
+        await _until(lambda: load.opened == streams, f"{streams} streams", load)
+        await asyncio.sleep(plan.warm_s)
+        before = len(load.gaps_s)
+        window = await _window(target, plan.seconds, lambda: load.events)
+        gaps = load.gaps_s[before:]
+        if load.replies:
+            raise BadRun(f"{load.replies} streams were over before the window was")
+        await _until(lambda: load.replies == streams, "the end of every stream", load)
+    _check(load, window.count)
+    return window, load, gaps
 
 
 async def holding(target: Running, plan: Plan) -> Numbers:
     """Streams that are open and silent: what each holds. Asked first, of processes that have just started."""
     async with ClosedLoop(_request(target), connections=2) as load:
+        await _until(lambda: load.replies > 0, "a first reply", load)
         await asyncio.sleep(plan.warm_s)
         _check(load, load.replies)
     await asyncio.sleep(0.1)
@@ -171,3 +209,5 @@ ALL: dict[str, Measure] = {
     "streaming": streaming,
 }
 """In the order of a round."""
+FOR_THE_SLOW: dict[str, Measure] = {"warming": warming, "slowly": slowly, "trickling": trickling}
+"""What is done besides where targets take their time to get warm, or cannot do as much."""

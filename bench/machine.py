@@ -68,7 +68,17 @@ def _governor() -> str:
     return path.read_text().strip() if path.exists() else "not visible"
 
 
-def describe(cores: Cores) -> dict[str, str]:
+def warnings(other_percent: float, stolen_percent: float) -> list[str]:
+    """What the state of the machine should make a reader doubt."""
+    found = []
+    if other_percent > 5:
+        found.append(f"the machine was {other_percent:.0f} % busy with other work before the run: measure again")
+    if stolen_percent > 1:
+        found.append(f"the hypervisor gave {stolen_percent:.1f} % of the time to others: measure again")
+    return found
+
+
+def describe(cores: Cores, command: str = "python -m bench") -> dict[str, str]:
     """What a reader needs to judge or repeat a run, except for what the run itself tells."""
     versions = {}
     for name in _PACKAGES:
@@ -84,5 +94,5 @@ def describe(cores: Cores) -> dict[str, str]:
         "packages": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "cores used": f"targets {cores.target}, upstream {cores.upstream}, load {cores.load}",
         "load average": " ".join(f"{value:.2f}" for value in os.getloadavg()),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "command": " ".join([command, *sys.argv[1:]]),
     }

@@ -33,6 +33,7 @@ ROWS = (
     Row("requests_per_s", "requests/s measured", 0, is_compared=False),
     Row("busy_percent", "target's core busy, %", 0, is_compared=False),
     Row("cpu_us_per_event", "CPU µs per SSE event", 1),
+    Row("few_cpu_us_per_event", "CPU µs per SSE event, 20 streams", 1),
     Row("events_per_s", "SSE events/s delivered", 0, is_compared=False),
     Row("first_event_p50_ms", "first event p50, ms", 2, is_compared=False),
     Row("gap_p99_ms", "gap between events p99, ms", 2, is_compared=False),
@@ -40,6 +41,10 @@ ROWS = (
     Row("p99_ms", "latency p99, ms", 3, is_compared=False),
     Row("p50_ms", "added latency p50, ms", 3, is_added=True),
     Row("p99_ms", "added latency p99, ms", 3, is_added=True),
+    Row("slow_p50_ms", "latency at 50/s p50, ms", 3, is_compared=False),
+    Row("slow_p99_ms", "latency at 50/s p99, ms", 3, is_compared=False),
+    Row("slow_p50_ms", "added latency at 50/s p50, ms", 3, is_added=True),
+    Row("slow_p99_ms", "added latency at 50/s p99, ms", 3, is_added=True),
     Row("kb_per_stream", "KB per open stream", 1),
     Row("worker_idle_mb", "worker idle, MB resident", 1),
     Row("all_processes_idle_mb", "all processes idle, MB", 1),
@@ -108,8 +113,8 @@ def table(rounds: Rounds, targets: Sequence[str], reference: str) -> str:
     return "\n".join(lines)
 
 
-def write(folder: Path, text: str, raw: Mapping[str, object]) -> None:
-    """Keep a run: the text as `latest.md`, every number of every round as `latest.json`."""
+def write(folder: Path, text: str, raw: Mapping[str, object], name: str = "latest") -> None:
+    """Keep a run: the text as `NAME.md`, every number of every round as `NAME.json`."""
     folder.mkdir(exist_ok=True)
-    (folder / "latest.md").write_text(text + "\n")
-    (folder / "latest.json").write_text(json.dumps(raw, indent=1) + "\n")
+    (folder / f"{name}.md").write_text(text + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(raw, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """The rounds of a run: everything started anew, every figure of every target, the targets in turn."""
 
 import gc
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import uvloop
 
 from bench import figures, machine, targets
 from bench.figures import BadRun, Numbers, Plan
-from bench.processes import Processes, free_port
+from bench.processes import NotReady, Processes, free_port
 from bench.report import DIRECT
 from bench.targets import HERE, Running, Target
 
@@ -19,6 +20,11 @@ _START_S = 4.0
 """What starting and ending the processes of a round takes, roughly."""
 _EXTRA_S = 2.0
 """What a figure takes beside its window: warm-up, ramp, ends."""
+_OF_THE_DIRECT_WAY = {"latency", "slowly"}
+"""What of it is wanted when it is not what the others are compared with."""
+_GONE = (OSError, LookupError, ValueError, ArithmeticError, ExceptionGroup)
+"""What comes of looking at processes that are no more."""
+_FIGURES = figures.ALL | figures.FOR_THE_SLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,25 @@ class Settings:
     """The target that the others are compared with."""
     key: str
     upstream_port: int | None
+    is_patient: bool = False
+    """A target that does not start is left out of the round, and is a problem; else it is the end of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that could not be measured. `what`: the figure, or `start`."""
+
+    round: int
+    what: str
+    target: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"round {self.round}, {self.what} of {self.target}: {self.why}"
+
+
+class OutOfTime(SystemExit):
+    """The run has taken as long as it may, or was told to end. No mere exception: event loops keep those."""
 
 
 class Bench:
@@ -40,7 +65,10 @@ class Bench:
     def __init__(self, settings: Settings, chosen: Sequence[Target], cores: machine.Cores) -> None:
         self.numbers: list[dict[str, Numbers]] = []
         """Of each round, per target."""
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
+        self.ended = ""
+        """Why no more is to be measured. Who hears of it by a signal raises OutOfTime and says it here too, since a
+        callback that the signal meets may keep what is raised in it."""
         self.settings = settings
         self._targets = chosen
         self._cores = cores
@@ -52,7 +80,9 @@ class Bench:
         return 30 + 2 * self.settings.rounds * per_round
 
     def round(self) -> None:
-        """Measure everything once. Raises NotReady when a target does not start.
+        """Measure everything once.
+
+        Raises NotReady when the upstream does not start, or a target and nobody is patient; and OutOfTime.
 
         Fresh processes give each round its own memory layout and hash seed, which are worth some percent; every
         second round goes through the targets the other way round.
@@ -60,13 +90,15 @@ class Bench:
         with tempfile.TemporaryDirectory(prefix="bench-") as name, Processes(Path(name)) as processes:
             folder = Path(name)
             folder.chmod(0o755)  # nginx, started by root, works as another user
-            running = self._start(processes, folder)
-            if len(self.numbers) % 2:
-                running.reverse()
-            numbers: dict[str, Numbers] = {target.name: {} for target in running}
+            numbers: dict[str, Numbers] = {}
             self.numbers.append(numbers)
+            running = self._start(processes, folder)
+            if len(self.numbers) % 2 == 0:
+                running.reverse()
+            numbers |= {target.name: {} for target in running}
             for figure in self.settings.figures:
                 for target in running:
+                    self._go_on()
                     numbers[target.name] |= self._measure(figure, target)
 
     def _start(self, processes: Processes, folder: Path) -> list[Running]:
@@ -76,17 +108,34 @@ class Bench:
         processes.wait_until_ready("upstream", f"http://127.0.0.1:{port}/v1/models")
         running = [Running(DIRECT, f"http://127.0.0.1:{port}/v1/chat/completions", {}, (pid,))]
         for target in self._targets:
-            place = folder / target.name
+            self._go_on()
+            place = folder / "targets" / target.name  # two deep: some look for modules there, and not among ours
             key, core = self.settings.key, self._cores.target
-            running += [targets.start(target, processes, upstream_port=port, key=key, core=core, folder=place)]
+            try:
+                running += [targets.start(target, processes, upstream_port=port, key=key, core=core, folder=place)]
+            except (NotReady, OSError, subprocess.SubprocessError) as problem:
+                if not self.settings.is_patient:
+                    raise
+                self._tell("start", target.name, str(problem))
         return running
 
     def _measure(self, figure: str, target: Running) -> Numbers:
-        if target.name == DIRECT != self.settings.reference and figure != "latency":
-            return {}  # of the direct way only the latency is wanted, unless the others are compared with it
+        if target.name == DIRECT != self.settings.reference and figure not in _OF_THE_DIRECT_WAY:
+            return {}
         gc.collect()
         try:
-            return uvloop.run(figures.ALL[figure](target, self.settings.plan))
+            return uvloop.run(_FIGURES[figure](target, self.settings.plan))
         except BadRun as problem:
-            self.problems.append(f"round {len(self.numbers)}, {figure} of {target.name}: {problem}")
-            return {}
+            self._tell(figure, target.name, str(problem))
+        except _GONE as problem:
+            if not self.settings.is_patient:
+                raise
+            self._tell(figure, target.name, f"it went away meanwhile: {problem!r}")
+        return {}
+
+    def _go_on(self) -> None:
+        if self.ended:
+            raise OutOfTime(self.ended)
+
+    def _tell(self, what: str, target: str, why: str) -> None:
+        self.problems.append(Problem(len(self.numbers), what, target, why))

@@ -1,8 +1,10 @@
 """Whom we measure: the tables of targets.toml, and gateways that run already (`--target NAME=URL`)."""
 
+import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +13,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench import procfs
-from bench.processes import Processes, free_port
+from bench.processes import NotReady, Processes, free_port
 
 HERE = Path(__file__).parent
+PEERS = HERE / ".peers"
+"""Where other gateways are installed, each in a folder with the name of its environment."""
 _CHAT = "/v1/chat/completions"
+_SAYS_WHERE = re.compile(r"listening at (http://127\.0\.0\.1:\d+)")
+_PREPARE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,22 @@ class Target:
     version: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     ready: str = "/"
+    """A GET of this answers 200 once it is ready; empty if it says so by saying where it listens."""
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     url: str | None = None
+    about: str = ""
+    """What of it is measured, for the reader of the table."""
+    environment: str = ""
+    """The folder of `bench/peers/environments` that it is installed from; empty for a program of the system."""
+    path: str = _CHAT
+    model: str = "@model@"
+    """How it wants the models named."""
+    prepare: tuple[str, ...] = ()
+    """A command to run once it is ready, whose last line is the key to use."""
+    start_s: float = 20.0
+    is_port_its_own: bool = False
+    """It says `listening at URL`, instead of being told a port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,7 @@ class Running:
     headers: Mapping[str, str]
     roots: tuple[int, ...]
     """The processes that it is made of, with all their descendants."""
+    model: str = "@model@"
 
     def pids(self) -> list[int]:
         """All processes of the target that are alive now."""
@@ -59,7 +79,13 @@ def _filler(values: Mapping[str, object]) -> Fill:
 
 
 def _static() -> dict[str, object]:
-    return {"python": sys.executable, "bin": Path(sys.executable).parent}
+    return {
+        "python": sys.executable,
+        "bin": Path(sys.executable).parent,
+        "bench": HERE,
+        "peers": PEERS,
+        "source": HERE.parent / "src",
+    }
 
 
 def load(path: Path = HERE / "targets.toml") -> list[Target]:
@@ -93,21 +119,46 @@ def start(target: Target, processes: Processes, *, upstream_port: int, key: str,
     if target.url is not None:
         return _attach(target, target.url, key)
     port = free_port()
-    folder.mkdir(mode=0o755)
-    fill = _filler({**_static(), "port": port, "upstream": upstream_port, "tmp": folder, "key": key})
+    folder.mkdir(mode=0o755, parents=True)
+    values = {"port": port, "spare": free_port(), "upstream": upstream_port, "tmp": folder, "key": key}
+    fill = _filler(_static() | values)
     for name in target.files:
         (folder / name).write_text(fill((HERE / "targets" / name).read_text()))
-    pid = processes.start(
-        target.name,
-        [fill(word) for word in target.command],
-        {name: fill(value) for name, value in target.env.items()},
-        core,
-        folder,
-    )
+    env = {name: fill(value) for name, value in target.env.items()}
+    pid = processes.start(target.name, [fill(word) for word in target.command], env, core, folder)
     url = f"http://127.0.0.1:{port}"
-    processes.wait_until_ready(target.name, url + target.ready)
+    if target.is_port_its_own:
+        url = _where(target, processes)
+    if target.ready:
+        processes.wait_until_ready(target.name, url + target.ready, target.start_s)
+    if target.prepare:
+        key = _prepared(target, [fill(word) for word in target.prepare], env, folder)
+        fill = _filler(_static() | values | {"key": key})
     headers = {name: fill(value) for name, value in target.headers.items()}
-    return Running(target.name, url + _CHAT, headers, (pid,))
+    return Running(target.name, url + target.path, headers, (pid,), target.model)
+
+
+def _where(target: Target, processes: Processes) -> str:
+    deadline = time.perf_counter() + target.start_s
+    while time.perf_counter() < deadline:
+        if found := _SAYS_WHERE.search(processes.output(target.name)):
+            return found[1]
+        time.sleep(0.02)
+    raise NotReady(f"{target.name} did not say in {target.start_s:g} s where it listens\n{_end(processes, target)}")
+
+
+def _end(processes: Processes, target: Target) -> str:
+    return processes.output(target.name)[-2000:]
+
+
+def _prepared(target: Target, command: list[str], env: Mapping[str, str], folder: Path) -> str:
+    answer = subprocess.run(
+        command, capture_output=True, text=True, timeout=_PREPARE_S, check=False, cwd=folder, env={**env}
+    )
+    lines = answer.stdout.split()
+    if answer.returncode or not lines:
+        raise NotReady(f"{target.name} could not be prepared: {answer.stderr[-500:]}")
+    return lines[-1]
 
 
 def _attach(target: Target, url: str, key: str) -> Running:

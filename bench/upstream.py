@@ -24,7 +24,7 @@ _BACKLOG = 4_096
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
-_MAX_TOKENS = re.compile(rb'"max_tokens"\s*:\s*(\d+)')
+_MAX_TOKENS = re.compile(rb'"max_(?:completion_)?tokens"\s*:\s*(\d+)')
 
 PROVIDER_HEADERS = (
     b"date: Mon, 02 Jan 2023 10:00:00 GMT",
