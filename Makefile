@@ -11,7 +11,7 @@ CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIE
   $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients tools check fix docs fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing wheel lock clean
+.PHONY: help install run test clients tools check fix docs fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing wheel lock clean bench-peers
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ fuzz: $(READY) ## Try every parser with new examples; ten minutes, or ARGS="--se
 bench: $(READY) ## Measure against nginx in one interleaved run
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-peers: $(READY) ## Install other gateways and measure them beside this one; twenty minutes after that
+	@$(BIN)/python -m bench.peers $(ARGS)
+
 bench-simulate: $(READY) ## Compare routing policies on simulated traffic and faults; two minutes on two cores
 	@$(BIN)/python -m bench.simulate $(ARGS)
 
@@ -110,11 +113,12 @@ lock: ## Resolve the locks anew (needs uv and npm)
 	  --no-emit-index-url --no-header --upgrade -q -o tests/requirements.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -q -o bench/requirements.lock
-	for environment in $(CLIENTS)/environments/* tests/deploy/tools; do \
+	for environment in $(CLIENTS)/environments/* tests/deploy/tools $(dir $(wildcard bench/peers/environments/*/requirements.in)); do \
 	  uv pip compile $$environment/requirements.in --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --upgrade -q -o $$environment/requirements.lock || exit 1; done
-	cd $(CLIENTS)/node && rm -f package-lock.json && \
-	  npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --loglevel=error
+	for folder in $(CLIENTS)/node bench/peers/environments/portkey; do (cd $$folder && rm -f package-lock.json && \
+	  npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --loglevel=error) \
+	  || exit 1; done
 
 clean: ## Remove what was made here
-	@rm -rf $(VENV) bench/.venv $(CLIENTS)/environments/*/.venv $(CLIENTS)/node/node_modules tests/deploy/tools/.venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) bench/.venv bench/.peers $(CLIENTS)/environments/*/.venv $(CLIENTS)/node/node_modules tests/deploy/tools/.venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

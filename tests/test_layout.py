@@ -28,7 +28,7 @@ BAGS = {"util", "utils", "helper", "helpers", "common", "base", "manager", "mana
 MOST_LINES = 600
 
 NOT_OURS = {
-    ".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".import_linter_cache",
+    ".git", ".venv", ".peers", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".import_linter_cache",
     "__pycache__", "build", "dist", "results", "node_modules",
 }  # fmt: skip
 """What .gitignore leaves out, by the name of the folder."""
