@@ -44,11 +44,15 @@ class Answer:
     """`ok`, `status 503`, `cut`, or the name of an error."""
 
 
-async def run(scenario: Scenario, policy: str, folder: Path, seed: int) -> list[Answer]:
-    """Let the policy face the scenario. The same seed has the same arrivals for every policy. Raises NotReady."""
+async def run(scenario: Scenario, policy: str, folder: Path, seed: int, setting: str = "") -> list[Answer]:
+    """Let the policy face the scenario. The same seed has the same arrivals for every policy. Raises NotReady.
+
+    `setting` is for the product's own policy: as `bench.tune.setting` writes it.
+    """
     async with Providers(scenario, seed) as providers:
         with Processes(folder) as processes:
-            begun_at = await asyncio.to_thread(_start, processes, folder, scenario, policy, providers.base_urls, seed)
+            ruled_by = ["--policy", policy, *(["--setting", setting] if setting else [])]
+            begun_at = await asyncio.to_thread(_start, processes, folder, scenario, ruled_by, providers.base_urls, seed)
             await providers.perform(begun_at)
             answers = folder / "answers"
             text = await asyncio.to_thread(_awaited, "locust's answers", lambda: _read(answers), _LAST_S)
@@ -56,14 +60,19 @@ async def run(scenario: Scenario, policy: str, folder: Path, seed: int) -> list[
 
 
 def _start(
-    processes: Processes, folder: Path, scenario: Scenario, policy: str, base_urls: Mapping[str, str], seed: int
+    processes: Processes,
+    folder: Path,
+    scenario: Scenario,
+    ruled_by: Sequence[str],
+    base_urls: Mapping[str, str],
+    seed: int,
 ) -> float:
     """Start all; return when the callers begin, on this machine's monotonic clock."""
     ports = [free_port() for _ in range(GATEWAYS)]
     _start_locust(processes, folder, [f"http://127.0.0.1:{port}" for port in ports], scenario.seconds, seed)
     redis_url = _start_store(processes, folder)
     for port in ports:
-        _start_gateway(processes, folder, port, policy, redis_url, base_urls)
+        _start_gateway(processes, folder, port, ruled_by, redis_url, base_urls)
     for port in ports:
         processes.wait_until_ready(f"gateway-{port}", f"http://127.0.0.1:{port}/readyz")
     _awaited("locust", lambda: "ready\n" in processes.output("locust") or None, _READY_S)
@@ -84,9 +93,9 @@ def _start_store(processes: Processes, folder: Path) -> str:
 
 
 def _start_gateway(
-    processes: Processes, folder: Path, port: int, policy: str, redis_url: str, base_urls: Mapping[str, str]
+    processes: Processes, folder: Path, port: int, ruled_by: Sequence[str], redis_url: str, base_urls: Mapping[str, str]
 ) -> None:
-    command = [sys.executable, "-m", "bench.policies.gateway", "--policy", policy, "--port", str(port)]
+    command = [sys.executable, "-m", "bench.policies.gateway", *ruled_by, "--port", str(port)]
     command += ["--redis-url", redis_url]
     for name, base_url in base_urls.items():
         command += ["--provider", f"{name}={base_url}"]

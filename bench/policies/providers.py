@@ -65,13 +65,14 @@ class Provider:
 
 
 class Providers:
-    """All of them. Use `async with`; `base_urls` by name."""
+    """Those of a scenario, the first of `MEDIANS_S`. Use `async with`; `base_urls` by name."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self.base_urls: dict[str, str] = {}
+        self._names = list(MEDIANS_S)[: len(scenario.specs)]
         self._providers = [
-            Provider(name, median_s, zlib.crc32(f"{scenario.name}/{seed}/{name}".encode()))
-            for name, median_s in MEDIANS_S.items()
+            Provider(name, MEDIANS_S[name], zlib.crc32(f"{scenario.name}/{seed}/{name}".encode()))
+            for name in self._names
         ]
         self._changes = sorted(self._schedule(scenario), key=lambda change: change[0])
         self._seconds = scenario.seconds
@@ -84,7 +85,7 @@ class Providers:
         return found
 
     async def __aenter__(self) -> "Providers":
-        for name, provider in zip(MEDIANS_S, self._providers, strict=True):
+        for name, provider in zip(self._names, self._providers, strict=True):
             self.base_urls[name] = await provider.start()
         self._do_until(0.0)
         return self
