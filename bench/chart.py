@@ -26,7 +26,7 @@ class Bar:
 
 def bars(title: str, subtitle: str, rows: Sequence[Bar], digits: int = 0) -> str:
     """Horizontal bars on a logarithmic scale, since what is compared differs by powers of ten."""
-    values = [row.value for row in rows if row.value]
+    values = [value for row in rows if row.value for value in (row.value, row.low, row.high) if value > 0]
     first = math.floor(math.log10(0.8 * min(values))) if values else 0
     last = math.log10(max(values)) if values else 1.0
     room = _WIDTH - _LABELS - 200

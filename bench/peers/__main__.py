@@ -25,7 +25,8 @@ from bench.report import DIRECT
 from bench.rounds import Bench, OutOfTime, Settings
 from bench.targets import HERE, Target
 
-_FIGURES = ("holding", "warming", "throughput", "latency", "slowly", "streaming", "trickling")
+_FIGURES = ("holding", "warming", "slowly", "trickling", "throughput", "latency", "streaming")
+"""What can be too much for one comes last: it may have to do with that for some time."""
 _REFERENCE = "nginx"
 
 
@@ -126,7 +127,7 @@ def main(words: Sequence[str]) -> int:
             print(f"bench: {name} {summary.plain(why)}", file=sys.stderr)
         return 1 if missing else 0
     facts = _facts(args, cores, chosen)
-    plan = Plan(args.seconds, warm_s=min(0.5, args.seconds), held_streams=200, ramp_s=2.0)
+    plan = Plan(args.seconds, warm_s=min(0.5, args.seconds), held_streams=200, ramp_s=3.0)
     names = tuple(name for name in _FIGURES if not args.only or name in args.only)
     settings = Settings(args.rounds, names, plan, _REFERENCE, "sk-bench", None, is_patient=True)
     bench = Bench(settings, chosen, cores)

@@ -18,6 +18,13 @@ def test_ten_times_as_much_is_one_power_longer():
     assert widths[2] - widths[1] == pytest.approx(widths[1] - widths[0], abs=0.2)
 
 
+def test_a_range_beyond_every_value_is_drawn_to_its_end():
+    text = bars("t", "s", [Bar("a", 10.0, 9.0, 1000.0), Bar("b", 100.0, 90.0, 110.0)])
+    ranges = [line for line in drawn(text, "line") if line.get("y1") == line.get("y2")]
+    ends = [float(line.get("x2")) for line in ranges]
+    assert ends[0] > ends[1] > float(drawn(text, "rect")[1].get("width"))
+
+
 def test_who_has_no_number_has_no_bar_but_a_reason():
     text = bars("t <&>", "s", [Bar("a", 5.0, 4.0, 6.0), Bar("b", None, note="not installed")])
     assert len(drawn(text, "rect")) == 1
