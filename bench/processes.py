@@ -63,9 +63,7 @@ class Processes:
         deadline = time.perf_counter() + timeout_s
         last = "no answer yet"
         while time.perf_counter() < deadline:
-            process = self._running.get(name)
-            if process is not None and process.poll() is not None:
-                raise NotReady(f"{name} ended with status {process.returncode}\n{self._log_end(name)}")
+            self.check(name)
             try:
                 with urllib.request.urlopen(url, timeout=1.0):
                     return
@@ -73,6 +71,12 @@ class Processes:
                 last = str(error)
             time.sleep(_POLL_S)
         raise NotReady(f"{name} did not answer {url} in {timeout_s:g} s: {last}\n{self._log_end(name)}")
+
+    def check(self, name: str) -> None:
+        """Raise NotReady if the process has ended."""
+        process = self._running.get(name)
+        if process is not None and process.poll() is not None:
+            raise NotReady(f"{name} ended with status {process.returncode}\n{self._log_end(name)}")
 
     def output(self, name: str) -> str:
         """What the process has written so far."""

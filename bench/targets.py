@@ -143,12 +143,10 @@ def _where(target: Target, processes: Processes) -> str:
     while time.perf_counter() < deadline:
         if found := _SAYS_WHERE.search(processes.output(target.name)):
             return found[1]
+        processes.check(target.name)
         time.sleep(0.02)
-    raise NotReady(f"{target.name} did not say in {target.start_s:g} s where it listens\n{_end(processes, target)}")
-
-
-def _end(processes: Processes, target: Target) -> str:
-    return processes.output(target.name)[-2000:]
+    said = processes.output(target.name)[-2000:]
+    raise NotReady(f"{target.name} did not say in {target.start_s:g} s where it listens\n{said}")
 
 
 def _prepared(target: Target, command: list[str], env: Mapping[str, str], folder: Path) -> str:
