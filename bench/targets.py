@@ -108,9 +108,11 @@ def version(target: Target) -> str:
     if not target.version:
         return "not asked"
     fill = _filler(_static())
-    answer = subprocess.run(
-        [fill(word) for word in target.version], capture_output=True, text=True, timeout=20, check=False
-    )
+    command = [fill(word) for word in target.version]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "no answer"
     return (answer.stdout + answer.stderr).strip().partition("\n")[0] or "no answer"
 
 

@@ -28,6 +28,7 @@ from bench.targets import HERE, Target
 _FIGURES = ("holding", "warming", "slowly", "trickling", "throughput", "latency", "streaming")
 """What can be too much for one comes last: it may have to do with that for some time."""
 _REFERENCE = "nginx"
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -69,6 +70,8 @@ def _prepare(bench: Bench, cores: machine.Cores, seconds: float) -> None:
     """As for `python -m bench`, but for the end, which leaves time to tell what was seen."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        for other in _ENDING:  # what was started is being ended: nothing may interrupt that
+            signal.signal(other, signal.SIG_IGN)
         bench.ended = "out of time" if number == signal.SIGALRM else f"ended by {signal.Signals(number).name}"
         raise OutOfTime(bench.ended)
 
@@ -76,7 +79,7 @@ def _prepare(bench: Bench, cores: machine.Cores, seconds: float) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.disable()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+    for number in _ENDING:
         signal.signal(number, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -109,7 +112,7 @@ def _facts(args: argparse.Namespace, cores: machine.Cores, chosen: Sequence[Targ
 def _text(outcome: Outcome, facts: dict[str, str], warnings: Sequence[str]) -> str:
     lines = ["# Beside other gateways", "", *(f"**{warning}**\n" for warning in warnings)]
     lines += ["Medians over the rounds; every gateway on one core, load and upstream on the other.", ""]
-    lines += [summary.table(outcome), ""]
+    lines += [summary.table(outcome), "", summary.direct(outcome), ""]
     if why := summary.notes(outcome):
         lines += ["What could not be measured:", "", *(f"- {line}" for line in why), ""]
     lines += ["## How it was measured", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]

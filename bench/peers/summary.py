@@ -101,6 +101,17 @@ def table(outcome: Outcome) -> str:
     return grid(rows)
 
 
+def direct(outcome: Outcome) -> str:
+    """What the way without a gateway takes, from which what is added is counted."""
+    told = []
+    for rate, names in (("300/s", ("p50_ms", "p99_ms")), ("50/s", ("slow_p50_ms", "slow_p99_ms"))):
+        spreads = [outcome.spread(DIRECT, Column(name, name, 2, "")) for name in names]
+        told += [f"{' and '.join(f'{one.median:.2f}' for one in spreads if one)} ms at {rate}"] if all(spreads) else []
+    return (
+        f"Without a gateway (direct) p50 and p99 are {', '.join(told)}." if told else "The direct way was not measured."
+    )
+
+
 def notes(outcome: Outcome) -> list[str]:
     """Why cells are empty: for each target and figure the first reason, and in how many rounds."""
     found: dict[tuple[str, str], list[Problem]] = {}

@@ -52,7 +52,7 @@ def started(folder, *words):
 
 def test_each_target_is_a_line_whatever_became_of_it(tmp_path):
     run = started(tmp_path, "--rounds", "2", "--only", "throughput", "--only", "slowly")
-    said, complaints = run.communicate(timeout=60)
+    said, complaints = run.communicate(timeout=100)
     assert run.returncode == 0, complaints
     lines = {cells[0]: cells[1:] for line in said.splitlines() if len(cells := _cells(line)) > 5}
     assert float(lines["mirror"][0].replace(",", "")) > 0
@@ -87,7 +87,7 @@ def test_a_run_that_ends_early_tells_what_it_has_seen_and_ends_what_it_started(t
         time.sleep(0.01)
     if number:
         run.send_signal(number)
-    said, _ = run.communicate(timeout=60)
+    said, _ = run.communicate(timeout=100)
     assert run.returncode == 1
     assert f"**the run ended early, in round {len(json.loads((tmp_path / 'peers.json').read_text())['rounds'])}" in said
     assert told in said
@@ -96,6 +96,6 @@ def test_a_run_that_ends_early_tells_what_it_has_seen_and_ends_what_it_started(t
 
 def test_a_target_that_there_is_not_is_named(tmp_path):
     run = started(tmp_path, "--target", "mirrors")
-    _, complaints = run.communicate(timeout=60)
+    _, complaints = run.communicate(timeout=100)
     assert run.returncode == 2
     assert "no target mirrors; there is mirror, broken" in complaints

@@ -1,6 +1,6 @@
 """The table and the chart leave nobody out, and say why a cell is empty."""
 
-from bench.peers.summary import Outcome, chart, notes, plain, table
+from bench.peers.summary import Outcome, chart, direct, notes, plain, table
 from bench.report import DIRECT
 from bench.rounds import Problem
 
@@ -26,6 +26,12 @@ def test_who_is_faster_is_shown_to_be():
 
 def test_latency_is_what_was_added_to_the_direct_way():
     assert " 0.30 |" in line_of("fairlead", table(outcome()))
+
+
+def test_what_the_direct_way_takes_is_told():
+    found = Outcome([], [{DIRECT: {"p50_ms": 0.2, "p99_ms": 1.0}}, {DIRECT: {"p50_ms": 0.4, "p99_ms": 3.0}}], [])
+    assert direct(found) == "Without a gateway (direct) p50 and p99 are 0.30 and 2.00 ms at 300/s."
+    assert direct(Outcome([], [], [])) == "The direct way was not measured."
 
 
 def test_who_did_not_start_is_a_line_with_the_reason():
