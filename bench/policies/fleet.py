@@ -26,7 +26,7 @@ from fairlead.store.embedded import find_server
 HERE = Path(__file__).parent
 LOCUST = HERE.parent / ".venv" / "bin" / "locust"
 USERS = 200
-_READY_S = 30.0
+_READY_S = 60.0
 _LEAD_S = 0.2
 _LAST_S = 20.0
 """How long after the end the last answers may come, and locust may take to write them down."""
@@ -74,7 +74,7 @@ def _start(
     for port in ports:
         _start_gateway(processes, folder, port, ruled_by, redis_url, base_urls)
     for port in ports:
-        processes.wait_until_ready(f"gateway-{port}", f"http://127.0.0.1:{port}/readyz")
+        processes.wait_until_ready(f"gateway-{port}", f"http://127.0.0.1:{port}/readyz", _READY_S)
     _awaited("locust", lambda: "ready\n" in processes.output("locust") or None, _READY_S)
     begins_at = clock.monotonic() + _LEAD_S
     new = folder / "begin.new"

@@ -31,6 +31,21 @@ def test_who_cannot_be_run_is_told_of_and_the_others_go_on():
     assert "random" not in scores["steady"]
 
 
+def test_who_is_not_ready_once_is_run_again():
+    tried = []
+
+    def play(scenario, who):
+        tried.append(who.name)
+        if len(tried) == 1:
+            raise NotReady("too slow")
+        return [Answer(6.0, 0.1, "ok")]
+
+    scores, problems = confirmed(contestants([])[:2], ["steady"], play, lambda: False)
+    assert not problems
+    assert len(scores["steady"]) == 2
+    assert tried[0] == tried[1]
+
+
 def test_nothing_is_begun_once_the_time_is_over():
     scores, problems = confirmed(contestants([]), ["steady"], lambda scenario, who: 1 / 0, lambda: True)
     assert scores == {"steady": {}}
