@@ -27,7 +27,7 @@ DATES = {
     "edge/models.py": "which model is new",
     "edge/responses.py": "when a Response was complete, which it says itself",
     "edge/presets.py": "when a preset was made, changed; whether a key has expired",
-    "relay/attempts.py": "what is left until the date that a provider's Retry-After names",
+    "relay/beginning.py": "what is left until the date that a provider's Retry-After names",
     "store/draws.py": "whether a request began today",
     "store/till.py": "which day it is, when a rate has recovered, how old the ledger's entries may be",
     "upstream/webhook.py": "the date that is signed",

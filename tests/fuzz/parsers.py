@@ -17,7 +17,7 @@ READS = re.compile(
 
 _MIRRORED = (
     # from callers
-    "edge/protocol.py", "edge/head.py", "edge/body.py", "edge/query.py", "edge/json_body.py", "edge/brake.py",
+    "edge/protocol.py", "edge/head.py", "edge/body.py", "edge/query.py", "edge/json_body.py", "edge/forwarded.py",
     "edge/key_view.py", "edge/model_filters.py", "access/admit.py", "access/keys.py", "access/key_request.py",
     "access/pkce.py", "access/ticket.py", "access/preferences.py", "access/iso.py", "access/usd.py", "admin/consent.py",
     "admin/key_members.py", "admin/usage.py", "wire/request.py", "wire/preset.py", "wire/preset_config.py",
@@ -46,6 +46,7 @@ BESIDE = {
 """Tests of a parser against another one, beside those in its mirror."""
 
 ELSEWHERE = {
+    "telemetry/spans.py": "the base URL of a provider, which config/kinds.py has read",
     "drill/expect.py": "reads what our own gateway answers to our own drill",
     "drill/run.py": "reads what our own gateway answers to our own drill",
     "relay/resume.py": "one number of a body that wire/request.py has read; the streams are wire/resume.py's",

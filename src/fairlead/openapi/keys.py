@@ -2,7 +2,7 @@
 
 from typing import Final, get_args
 
-from fairlead.access.keys import Reset
+from fairlead.access.keys import MOST_RESUMED, Reset
 from fairlead.access.usd import MOST_USD
 from fairlead.admin.credits import MOST_PAGE as MOST_TOP_UPS
 from fairlead.admin.credits import MOST_TEXT_CHARS
@@ -54,6 +54,10 @@ _MEMBERS: Final[dict[str, Json]] = {
     "max_concurrency": or_null(whole_of(1, 10**6)),
     "preferences": or_null(says(ref("KeyPreferences"), "What its requests want of providers, unless they say so")),
     "auto_routing": says(or_null(FLAG), "Whether `auto` may be asked for; null: what the gateway does"),
+    "resume_tokens": says(
+        or_null(whole_of(0, MOST_RESUMED)),
+        "A stream that breaks off after no more than so many tokens is asked for again; null: as the gateway is set to",
+    ),
     "is_management": says(FLAG, "It manages, and does not infer"),
     "include_byok_in_limit": {"enum": [False, None]},
     "workspace_id": NULL,
@@ -84,6 +88,7 @@ _OWN: Final[dict[str, Json]] = {
     "max_concurrency": or_null(COUNT),
     "preferences": or_null(OBJECT),
     "auto_routing": or_null(FLAG),
+    "resume_tokens": or_null(COUNT),
 }
 _HASH: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 KEY: Final = told(
