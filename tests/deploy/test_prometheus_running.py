@@ -116,7 +116,10 @@ def test_it_evaluates_every_alert_and_some_go_off(prometheus, gateway):
     assert off["FairleadSpendLimit"]["summary"].startswith("a limit (total) has been spent to a part of ")
     assert off["FairleadErrors"]["summary"].endswith("% of requests fail or break off")
     assert off["FairleadEndpointOut"]["summary"].startswith("ill has been out of use for acme/")
-    assert not off.keys() & {"FairleadDown", "FairleadStoreAway", "FairleadChargesWait", "FairleadWorkersRestart"}
+    # Those of a limit wait for nothing; on a full machine a store may be late for a moment, but not for a minute.
+    firing = {one["labels"]["alertname"] for one in alerts(prometheus) if one["state"] == "firing"}
+    assert "FairleadSpendLimit" in firing
+    assert not firing & {"FairleadDown", "FairleadStoreAway", "FairleadChargesWait", "FairleadWorkersRestart"}
 
 
 def alerts(prometheus):

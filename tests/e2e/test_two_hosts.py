@@ -213,7 +213,7 @@ def test_both_have_so_many_at_a_time_and_the_place_of_one_is_free_for_the_other(
 def test_one_after_the_other_is_restarted_and_nothing_is_lost(single, upstreams, tmp_path):
     """Behind a load balancer. What a host had in hand of a limit the other can spend, to the last request."""
     served = {**serving(upstreams), "acme": (upstreams["lab"], [])}
-    named = {"FAIRLEAD_PROVIDERS__ACME__MODELS": MODEL, "FAIRLEAD_DRAIN_DELAY_S": "0.5"}
+    named = {"FAIRLEAD_PROVIDERS__ACME__MODELS": MODEL, "FAIRLEAD_DRAIN_DELAY_S": "0.5", "FAIRLEAD_WORKERS": "1"}
     limit_usd_nanos = 400_000
     with Hosts(tmp_path, [single.url] * 2, served, lambda: single.url, **named) as hosts, Balancer() as balancer:
         key, key_hash = hosts.new_key(hosts.all[0], "limited", limit=limit_usd_nanos / 1e9)
