@@ -13,6 +13,7 @@ from typing import TypeVar
 from redis import Redis
 from redis.exceptions import RedisError
 
+import fairlead
 from bench.policies.providers import MODEL, Providers
 from bench.policies.seat import FIRST_BYTE_S
 from bench.policies.world import GATEWAYS, RATE_HZ
@@ -100,6 +101,7 @@ def _start_gateway(
     for name, base_url in base_urls.items():
         command += ["--provider", f"{name}={base_url}"]
     env = {
+        "PYTHONPATH": str(Path(fairlead.__file__).parents[1]),  # the source that the simulator runs, wherever it is
         "FAIRLEAD_PORT": str(port),
         "FAIRLEAD_WORKERS": "1",
         "FAIRLEAD_DATA_DIR": str(folder),

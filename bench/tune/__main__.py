@@ -5,7 +5,6 @@ processes. Tables go to standard output and bench/results/tune.md, plots beside 
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -18,7 +17,7 @@ from bench import machine
 from bench.policies import fleet
 from bench.simulate.experiment import TUNING_SEEDS
 from bench.targets import HERE
-from bench.tune import contest, report
+from bench.tune import contest, kept, report
 from bench.tune.contest import Scores
 from bench.tune.search import VALUES, Finding, Sweep
 from bench.tune.world import SCENARIOS, UPSTREAMS, on_real_processes
@@ -43,6 +42,11 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     add("--real-seconds", type=float, help="of traffic in each run on real processes, the first five not counted (13)")
     add("--processes", type=int, default=os.cpu_count() or 1, help="as many as there are cores")
     add("--minutes", type=float, default=19.0, help="nothing is begun with locust after that (19)")
+    add(
+        "--again",
+        action="store_true",
+        help="only what is done with locust; the rest is as tune.json in the results says",
+    )
     add("--no-locust", action="store_true", help="stay in the simulator")
     add("--quick", action="store_true", help="two values of each constant, one short run of everything: a smoke test")
     add("--results", type=Path, default=HERE / "results", metavar="FOLDER", help="where the results go")
@@ -74,20 +78,18 @@ def _facts(args: argparse.Namespace, words: Sequence[str], took_s: float, other_
     ]
 
 
-def _raw(alone: dict[str, list[Finding]], combined: list[Finding], scores: dict[str, Scores]) -> str:
-    def row(finding: Finding) -> dict[str, object]:
-        names = ("cost", "error", "p50", "p99", "price", "lost")
-        return {"setting": finding.setting.text(), **{name: getattr(finding, name) for name in names}}
-
-    told = {
-        place: {
-            scenario: {name: [one.p50_s, one.p99_s, one.success] for name, one in by_name.items()}
-            for scenario, by_name in found.items()
-        }
-        for place, found in scores.items()
-    }
-    rows = {name: [row(finding) for finding in found] for name, found in alone.items()}
-    return json.dumps({"alone": rows, "together": [row(finding) for finding in combined], "contest": told}, indent=1)
+def _simulate(args: argparse.Namespace) -> tuple[dict[str, list[Finding]], list[Finding], dict[str, Scores]]:
+    """All that needs no real processes."""
+    _say("each constant by itself")
+    values = _QUICK if args.quick else VALUES
+    sweep = Sweep(TUNING_SEEDS[: args.seeds], args.seconds, args.processes, values, args.scenarios)
+    alone = sweep.one_by_one()
+    _say("the best of them together")
+    combined = sweep.together(alone)
+    _say("beside other policies")
+    taking_part = contest.contestants([finding.setting for finding in combined[:_CHOSEN]])
+    found = contest.simulated(taking_part, args.scenarios, args.seeds, args.seconds, args.processes)
+    return alone, combined, {"simulator": found}
 
 
 def main(words: Sequence[str]) -> int:
@@ -95,15 +97,11 @@ def main(words: Sequence[str]) -> int:
     args = _arguments(words)
     signal.signal(signal.SIGTERM, _ended)
     other_percent, began_at = machine.busy_percent(), time.perf_counter()
-    _say("each constant by itself")
-    values = _QUICK if args.quick else VALUES
-    sweep = Sweep(TUNING_SEEDS[: args.seeds], args.seconds, args.processes, values, args.scenarios)
-    alone = sweep.one_by_one()
-    _say("the best of them together")
-    combined = sweep.together(alone)
+    if args.again:
+        alone, combined, scores = kept.load(args.results / "tune.json")
+    else:
+        alone, combined, scores = _simulate(args)
     taking_part = contest.contestants([finding.setting for finding in combined[:_CHOSEN]])
-    _say("beside other policies")
-    scores = {"simulator": contest.simulated(taking_part, args.scenarios, args.seeds, args.seconds, args.processes)}
     problems: list[str] = []
     if not args.no_locust:
         names = list(on_real_processes(args.real_seconds))[: 1 if args.quick else None]
@@ -117,7 +115,7 @@ def main(words: Sequence[str]) -> int:
     text = "\n".join([report.text(alone, combined, scores, ours), *notes])
     args.results.mkdir(exist_ok=True)
     (args.results / "tune.md").write_text(text + "\n")
-    (args.results / "tune.json").write_text(_raw(alone, combined, scores) + "\n")
+    kept.write(args.results / "tune.json", alone, combined, scores)
     for name, findings in alone.items():
         (args.results / f"tune-{name}.svg").write_text(report.plot(name, findings))
     for place, by_scenario in scores.items():

@@ -10,6 +10,7 @@ from statistics import fmean
 
 import uvloop
 
+from bench.peers.summary import plain
 from bench.policies import fleet
 from bench.policies.figures import measure
 from bench.policies.fleet import Answer
@@ -103,7 +104,7 @@ def confirmed(
             try:
                 figures = measure(_played(play, scenario, who))
             except NotReady as problem:
-                problems.append(f"{scenario}, {who.name}: {str(problem).partition(chr(10))[0]}")
+                problems.append(f"{scenario}, {who.name}: {plain(str(problem))}")
                 continue
             found[scenario][who.name] = Score(figures.p50_s, figures.p99_s, 1 - figures.failed, figures.cost_s)
             load = os.getloadavg()[0]

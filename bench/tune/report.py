@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from bench.chart import Bar, Line, bars, lines
-from bench.simulate.policies import PRODUCT
 from bench.simulate.table import grid
 from bench.tune.contest import OTHERS, Score, Scores, mean
 from bench.tune.search import Finding
@@ -87,21 +86,20 @@ def _table(title: str, by_name: Mapping[str, Score]) -> str:
 
 
 def verdicts(scores: Scores, ours: str) -> list[str]:
-    """In how many scenarios ours is better than each of the others, and where it is not."""
-    return [
-        f"{PRODUCT} beside {other}: "
-        + "; ".join(
-            _verdict(label, [name for name in scores if not _is_better(scores[name], ours, other, of)], len(scores))
+    """In how many of the scenarios that both have played ours is better than each of the others, and where not."""
+    told = []
+    for other in OTHERS:
+        both = [name for name, by_name in scores.items() if ours in by_name and other in by_name]
+        words = [
+            _verdict(label, [name for name in both if not _is_better(scores[name], ours, other, of)], len(both))
             for label, of in (("p50", "p50_s"), ("p99", "p99_s"), ("success", "success"), ("cost", "cost_s"))
-        )
-        for other in OTHERS
-    ]
+        ]
+        told.append(f"{ours} beside {other}: {'; '.join(words)}")
+    return told
 
 
 def _is_better(by_name: Mapping[str, Score], ours: str, other: str, of: str) -> bool:
-    """Whether it is, or they are equal in success. Who could not be run is no better."""
-    if ours not in by_name or other not in by_name:
-        return False
+    """Whether it is, or they are equal in success."""
     mine, its = getattr(by_name[ours], of), getattr(by_name[other], of)
     return bool(mine >= its) if of == "success" else bool(mine < its)
 

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 from bench.tune.__main__ import main
 from bench.tune.contest import OTHERS
 
+from bench.tune import kept
+
 
 def test_a_quick_run_writes_its_tables_and_plots(tmp_path, capsys):
     words = ["--quick", "--no-locust", "--seconds", "6.5", "--processes", "1", "--scenarios", "steady"]
@@ -20,3 +22,6 @@ def test_a_quick_run_writes_its_tables_and_plots(tmp_path, capsys):
     plots = sorted(tmp_path.glob("*.svg"))
     assert len(plots) == 5
     assert all(ElementTree.parse(plot).getroot().tag.endswith("svg") for plot in plots)
+    alone, combined, scores = kept.load(tmp_path / "tune.json")
+    kept.write(tmp_path / "again.json", alone, combined, scores)
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "tune.json").read_text()
