@@ -6,14 +6,14 @@ from structlog.testing import CapturingLogger
 
 from fairlead.config import load
 from fairlead.errors import ConfigError
-from fairlead.telemetry import metrics
+from fairlead.telemetry import metrics, outbox
 from fairlead.telemetry.exposition import totals
 from fairlead.telemetry.meter import Meter
 from fairlead.telemetry.outbox import AT_ONCE
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.telemetry.sampling import Sampler
 from fairlead.telemetry.slots import Slots
-from fairlead.traces import SWITCH_S, TURN_S, Traces, check_traces, endpoint_of, traces_of
+from fairlead.traces import QUIET_S, SWITCH_S, TURN_S, Traces, check_traces, endpoint_of, traces_of
 from harness.collector import Collector
 from harness.command import fairlead
 from harness.process import SOURCE, until
@@ -94,6 +94,10 @@ async def test_what_is_not_sampled_is_not_kept():
     assert (worker.taken, worker.counted()) == ([], (0, 0))
 
 
+def logged(worker):
+    return [(call.method_name, call.kwargs) for call in worker.log.calls]
+
+
 async def test_a_failure_is_told_once_and_so_is_its_end():
     worker = Worker()
     worker.fault = "it answers 401"
@@ -102,11 +106,26 @@ async def test_a_failure_is_told_once_and_so_is_its_end():
         worker.turn_until((0, n + 1), now=200.0 + 2 * n)
     worker.fault = ""
     worker.keep()
-    worker.turn_until((1, 3), now=300.0)
-    assert [(call.method_name, call.kwargs) for call in worker.log.calls] == [
-        ("warning", {"why": "it answers 401"}),
-        ("info", {"dropped": 3}),
-    ]
+    worker.turn_until((1, 3), now=206.0)
+    worker.traces.turn(204.0 + 0.9 * QUIET_S)
+    assert logged(worker) == [("warning", {"why": "it answers 401"})]
+    worker.traces.turn(206.0 + QUIET_S)
+    worker.traces.turn(207.0 + QUIET_S)
+    assert logged(worker)[1:] == [("info", {"dropped": 3})]
+    await worker.traces.close()
+
+
+async def test_more_than_can_be_sent_is_told_once(monkeypatch):
+    monkeypatch.setattr(outbox, "MOST_WAITING", 2)
+    worker = Worker()
+    for n in range(2):
+        worker.keep(5)
+        worker.turn_until((2 * n + 2, 3 * n + 3), now=200.0 + 2 * n)
+    [(level, said)] = logged(worker)
+    assert level == "warning"
+    assert "OTEL_TRACES_SAMPLER" in said["why"]
+    worker.traces.turn(300.0)
+    assert logged(worker)[1:] == [("info", {"dropped": 6})]
     await worker.traces.close()
 
 

@@ -9,8 +9,7 @@ import functools
 import importlib.util
 import random
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from fairlead.config import Settings
 from fairlead.errors import ConfigError
@@ -23,13 +22,12 @@ from fairlead.telemetry.sampling import Sampler
 from fairlead.telemetry.spans import Span
 from fairlead.telemetry.trace import Trace, begin
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 TURN_S = 1.0
 """How long what is kept waits to be handed on, if it is little."""
 CLOSE_S = 2.0
 """How long the end of a worker is held up for what has not been sent."""
+QUIET_S = 5.0
+"""So long none may be dropped before the log says that they are delivered again."""
 SWITCH_S = 0.0001
 """After so long a thread gives way to the loop. With Python's 0.005 a loop beside a busy thread answered 6 ms late in
 the median, with this 0.3 ms (two cores, uvloop, a timer of 1 ms)."""
@@ -40,7 +38,7 @@ class Traces:
     """`begin` a request's trace, `keep` its record when it has ended, and call `turn` now and then."""
 
     def __init__(
-        self, sampler: Sampler, send: "Callable[[Sequence[Span]], str]", meter: Meter, log: Logger, rng: random.Random
+        self, sampler: Sampler, send: Callable[[Sequence[Span]], str], meter: Meter, log: Logger, rng: random.Random
     ) -> None:
         self.begin: Callable[[list[tuple[bytes, bytes]]], Trace] = functools.partial(begin, sampler=sampler, rng=rng)
         self._meter = meter
@@ -48,9 +46,8 @@ class Traces:
         self._kept: list[ExchangeRecord] = []
         self._handed_at = 0.0
         self._sent = self._dropped = 0
-        self._lost = 0
-        """Dropped since the collector is away."""
-        self._is_away = False
+        self._is_troubled, self._troubled_at, self._lost = False, 0.0, 0
+        """Whether traces are being dropped, when the last was, and how many since it began."""
         sys.setswitchinterval(SWITCH_S)
         self._outbox = Outbox(send)
 
@@ -64,36 +61,38 @@ class Traces:
         if self._kept and (len(self._kept) >= AT_ONCE or now >= self._handed_at + TURN_S):
             self._hand_on()
             self._handed_at = now
-        self._tell()
+        dropped = self._count()
+        self._lost += dropped
+        if dropped or self._outbox.fault:
+            self._troubled_at = now
+            if not self._is_troubled:
+                self._is_troubled = True
+                self._log.warning("traces are dropped; requests are served all the same", why=self._why())
+        elif self._is_troubled and now >= self._troubled_at + QUIET_S:
+            self._log.info("traces are delivered again", dropped=self._lost)
+            self._is_troubled, self._lost = False, 0
 
     async def close(self) -> None:
         """Send what there is, within CLOSE_S."""
         self._hand_on()
         await asyncio.to_thread(self._outbox.close, CLOSE_S)
-        self._tell()
+        self._count()
 
     def _hand_on(self) -> None:
         kept, self._kept = self._kept, []
         self._outbox.put(kept)
 
-    def _tell(self) -> None:
-        """Count, and log the first failure, and the first success after it."""
-        outbox = self._outbox
-        sent, dropped, fault = outbox.sent, outbox.dropped, outbox.fault
-        self._lost += dropped - self._dropped
-        if (sent, dropped) != (self._sent, self._dropped):
-            self._meter.count(metrics.TRACES_SENT, by=sent - self._sent)
-            self._meter.count(metrics.TRACES_DROPPED, by=dropped - self._dropped)
-            self._sent, self._dropped = sent, dropped
-        if fault and not self._is_away:
-            self._log.warning(
-                "traces cannot be delivered, and are dropped until they can be; requests are served all the same",
-                why=fault,
-            )
-        elif self._is_away and not fault:
-            self._log.info("traces are delivered again", dropped=self._lost)
-            self._lost = 0
-        self._is_away = bool(fault)
+    def _count(self) -> int:
+        """Count what has been sent and dropped since the last time; return the second."""
+        sent, dropped = self._outbox.sent - self._sent, self._outbox.dropped - self._dropped
+        self._sent, self._dropped = self._sent + sent, self._dropped + dropped
+        if sent or dropped:
+            self._meter.count(metrics.TRACES_SENT, by=sent)
+            self._meter.count(metrics.TRACES_DROPPED, by=dropped)
+        return dropped
+
+    def _why(self) -> str:
+        return self._outbox.fault or "more requests are traced than can be sent; OTEL_TRACES_SAMPLER takes fewer"
 
 
 def traces_of(settings: Settings, meter: Meter, log: Logger, rng: random.Random) -> Traces | None:

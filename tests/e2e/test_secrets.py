@@ -173,7 +173,7 @@ def test_a_proxy_that_is_away(asker, laden):
 
 def test_a_collector_that_is_away(asker, laden):
     asker.chat("near/m")
-    laden.expect("traces cannot be delivered")
+    laden.expect("traces are dropped")
 
 
 @pytest.mark.parametrize(

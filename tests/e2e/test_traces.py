@@ -228,12 +228,12 @@ def test_a_collector_that_refuses_is_told_of_once(bad, good, new_gateway):
                 before = sample(gateway, "fairlead_traces_dropped_total")
                 assert asking.ask("twin/m0", f"refused-{n}", provider={"only": ["good"]})[0] == 200
                 until(lambda before=before: sample(gateway, "fairlead_traces_dropped_total") == before + 1)
-            assert json.loads(gateway.expect("traces cannot be delivered"))["why"] == "it answers 401"
+            assert json.loads(gateway.expect("traces are dropped"))["why"] == "it answers 401"
             collector.status = 200
             asking.ask("twin/m0", "taken", provider={"only": ["good"]})
             assert json.loads(gateway.expect("traces are delivered again"))["dropped"] == 3
             assert sample(gateway, "fairlead_traces_sent_total") == 1
-            assert len([line for line in gateway.lines if "traces cannot be delivered" in line]) == 1
+            assert len([line for line in gateway.lines if "traces are dropped" in line]) == 1
         gateway.check_secrets()
 
 
