@@ -98,7 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_delay_s: float = 5.0
     drain_timeout_s: float = 300.0
 
-    upstream_max_connections: int = 1000
+    upstream_max_connections: int = 4000
     upstream_keep_alive_s: float = 50.0
     upstream_max_age_s: float = 300.0
     max_reply_bytes: int = 64 * 1024 * 1024

@@ -277,7 +277,7 @@ _LIMITS = (
 )
 _UPSTREAM = (
     Setting(
-        "FAIRLEAD_UPSTREAM_MAX_CONNECTIONS", "1000", "Most connections of a worker to one origin", whole(1, 1_000_000)
+        "FAIRLEAD_UPSTREAM_MAX_CONNECTIONS", "4000", "Most connections of a worker to one origin", whole(1, 1_000_000)
     ),
     Setting(
         "FAIRLEAD_UPSTREAM_KEEP_ALIVE_S", "50", "Seconds an idle connection to a provider is kept", seconds(0, _DAY_S)

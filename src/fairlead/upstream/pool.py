@@ -20,7 +20,7 @@ class PoolLimits:
     stays below the idle limits common among providers (60 s and more), so that we close first.
     """
 
-    max_connections: int = 1000
+    max_connections: int = 4000
     max_age_s: float = 300.0
     keep_alive_s: float = 50.0
 
