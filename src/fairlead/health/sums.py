@@ -29,7 +29,7 @@ G, K, C, C3, W, R0, RX, RXX, RY, RXY = range(17, 27)
 HALF_LIVES_S = (
     1, 5, 20, 120, 120, 1, 5, 20, 120, 2, 20, 2, 20, 3, 60, 3, 60, 30, 30, 0.5, 3, 0.4, 120, 120, 120, 120, 120,
 )  # fmt: skip
-"""Of each sum, by its index."""
+"""Of each sum, by its index. Halves and doubles of the longest make no difference (`bench/results/tune.md`)."""
 COUNT = len(HALF_LIVES_S)
 
 LN2 = math.log(2.0)

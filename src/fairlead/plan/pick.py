@@ -35,7 +35,7 @@ class Looks:
     """A worker's allowance for looking at endpoints that it would not pick: a bounded part of the traffic.
 
     0.005 tokens per request and as many per second over the whole fleet; so exploring cannot be felt in the 99th
-    percentile, whatever the endpoints are like.
+    percentile, whatever the endpoints are like: up to four times as much makes no difference (`bench/results/tune.md`).
     """
 
     per_request: float = 0.005

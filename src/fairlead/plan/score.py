@@ -24,7 +24,11 @@ from fairlead.plan.candidate import Candidate
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Constants of the score; chosen by `python -m bench.simulate`, whose `sweep` shows what each is worth."""
+    """Constants of the score; chosen by `python -m bench.simulate`, whose `sweep` shows what each is worth.
+
+    `bench/results/tune.md` has the tables of `ramp` (there: the exponent of what is in flight), with what else was
+    tried together, and what locust said of it: nothing is better by two standard errors.
+    """
 
     theta: float = 20.0
     """Sharpness: 3.5 % better means twice the share."""
@@ -40,7 +44,8 @@ class Ask(msgspec.Struct, frozen=True):
     """What of a request matters for the choice.
 
     `alpha` is what a second of generation is worth beside a second of waiting for the first token; `gamma` what price
-    is worth: at 0.5 half the price makes up for 1.4 × the time, at 0 price does not matter.
+    is worth: at 0.5 half the price makes up for 1.4 × the time, at 0 price does not matter (a quarter more is paid at
+    0.25, a sixth more waited in the slowest hundredth at 2: `bench/results/tune.md`).
     """
 
     prompt_tokens: float = 500.0
