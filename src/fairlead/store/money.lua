@@ -142,10 +142,12 @@ local function charge_all(charges)
             for i = 1, 5 do sum[i] = sum[i] + difference[i] end
             sum[6] = sum[6] + requests
             if g[IS_FREE] then sum.free = sum.free + requests end
-            local n = g[KEY] .. ' ' .. day .. ' ' .. amounts_text(difference) .. ' ' .. requests
+            local text = amounts_text(amounts)
+            local added = difference == amounts and text or amounts_text(difference)
+            local n = g[KEY] .. ' ' .. day .. ' ' .. added .. ' ' .. requests
             local entry = redis.call('XADD', LEDGER, '*', 'g', json, 'n', n)
             local fields = fresh[day]
-            ids[g[ID]] = entry .. ' ' .. g[DOUBT] .. ' ' .. amounts_text(amounts)
+            ids[g[ID]] = entry .. ' ' .. g[DOUBT] .. ' ' .. text
             fields[#fields + 1] = g[ID]
             fields[#fields + 1] = ids[g[ID]]
             local upstream = g[UPSTREAM]
