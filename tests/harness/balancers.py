@@ -103,6 +103,7 @@ class Balancer:
 
     def __init__(self, kind, folder, gateways):
         self.kind = kind
+        self.host = "127.0.0.1"
         self.port = free_port()
         self._folder = folder
         folder.mkdir(parents=True)
