@@ -178,6 +178,7 @@ def test_a_gateway_is_exchanged_under_load_and_nobody_notices(balancer, gateways
 
 @pytest.mark.parametrize("kind", CHECKING)
 def test_a_gateway_that_drains_is_left_alone_while_it_still_serves(kind, env, tmp_path):
+    assert kind.program  # or it is skipped
     with (
         pair(tmp_path, env, FAIRLEAD_DRAIN_DELAY_S="3600") as gateways,
         Balancer(kind, tmp_path / "balancer", [gateway.port for gateway in gateways]) as balancer,

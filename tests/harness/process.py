@@ -127,8 +127,7 @@ class GatewayProcess:
         if self._process is None:
             return
         self._look_through_pages()
-        for _ in range(2):  # the second is for the impatient
-            self.signal(signal.SIGTERM)
+        self._end()
         try:
             self.wait()
         except subprocess.TimeoutExpired:
@@ -139,6 +138,14 @@ class GatewayProcess:
             self._process.stdout.close()
             shown.look_through_output(f"output of the gateway in {self.directory}", self.output, self._credentials)
             shown.look_through_files(self.env["FAIRLEAD_DATA_DIR"], self._credentials)
+
+    def _end(self):
+        """Tell it to end, and not to wait: by a second signal, which is none while the first has not been seen."""
+        for pause_s in (0.02, *[0.5] * int(PATIENCE_S)):
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(pause_s)
+                return
 
     def _look_through_pages(self):
         """What anybody may read, while there is somebody to ask."""
