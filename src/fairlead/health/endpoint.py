@@ -269,9 +269,9 @@ class EndpointHealth:
         return record is not None and record.state != State.HEALTHY and not self._may_probe(now)
 
     def is_at_ease(self, now: float) -> bool:
-        """Whether it may be asked and bears any rate; if not, `is_out` and `has_allowance` tell what it is."""
+        """Whether it may be asked, bears any rate, and is not to be probed; if not, the others tell what it is."""
         record = self.record
-        if record is not None and (record.state != State.HEALTHY or record.cap_rate > 0.0):
+        if self.probe_epoch or (record is not None and (record.state != State.HEALTHY or record.cap_rate > 0.0)):
             return False
         return now >= self.cool_until and (self.account is None or now >= self.account.cool_until)
 

@@ -53,18 +53,16 @@ class Looks:
         self.tokens = min(self.burst, self.tokens + self.per_request + passed * self.per_second / fleet)
 
     def due(self, found: Sequence[Candidate], ask: Ask, best_s: float, now: float, fleet: int) -> Candidate | None:
-        """Return the candidate that has gone unused for too long, if one has and there is a token; takes the token.
+        """Return the candidate that has gone unused for too long, if one has; takes a token, which must be there.
 
         What would be good again if its present trouble were over is looked at more often.
         """
-        if self.tokens < 1.0:
-            return None
+        used_since = now - self.min_s * fleet
         for candidate in found:
             health = candidate.health
-            unused_s = now - health.looked_at
-            if unused_s < self.min_s * fleet or health.in_flight:
+            if health.looked_at > used_since or health.in_flight:
                 continue
-            known = health.estimate
+            unused_s, known = now - health.looked_at, health.estimate
             hope_s = expected_s(known, ask) - ask.first_token * max(known.first_token_s - known.usual_s, 0.0)
             if unused_s >= fleet * min(self.max_s, self.min_s * (hope_s / best_s) ** 2):
                 self.tokens -= 1.0
@@ -80,8 +78,10 @@ def order(
     weights: Weights,
     now: float,
     rng: Random,
+    *,
+    has_probes: bool = True,
 ) -> list[Candidate]:
-    """Return the candidates, best first. `found` has at least one."""
+    """Return the candidates, best first. `found` has at least one. `has_probes`: some of them may be."""
     looks.earn(now, group.fleet)
     if len(found) == 1:
         return found
@@ -89,17 +89,19 @@ def order(
     if ask.session and ask.prompt_tokens >= AFFINITY_TOKENS:
         cold_s = ask.first_token * CACHE_HIT * ask.prompt_tokens / PREFILL_TOKENS_PER_S
         home = _home(found, expected, cold_s, ask.session)
-        expected = [seconds if one is home else seconds + cold_s for one, seconds in zip(found, expected, strict=True)]
+        warm_s, expected = expected[home], [seconds + cold_s for seconds in expected]
+        expected[home] = warm_s
     score(found, expected, _prices(found, ask), ask.gamma, _crowd(found, group), weights, rng)
     found.sort(key=_SCORE)
     if ask.pinned:
         for candidate in found:
             if candidate.health.id == ask.pinned:
                 return _first(candidate, STICKY, found)
-    for candidate in found:
-        if candidate.health.probe_epoch:
-            return _first(candidate, "probe", found)
-    if (due := looks.due(found[1:], ask, min(expected), now, group.fleet)) is not None:
+    if has_probes:
+        for candidate in found:
+            if candidate.health.probe_epoch:
+                return _first(candidate, "probe", found)
+    if looks.tokens >= 1.0 and (due := looks.due(found[1:], ask, min(expected), now, group.fleet)) is not None:
         return _first(due, "look", found)
     return found
 
@@ -137,14 +139,12 @@ def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:
     if not ask.gamma:
         return [1.0] * len(found)
     prompt_tokens, output_tokens = ask.prompt_tokens, ask.output_tokens
-    costs = []
-    for candidate in found:
-        rates = candidate.endpoint.rates
-        if rates is None:
-            costs.append(_UNKNOWN)
-        else:
-            prompt, completion, request = rates
-            costs.append(prompt * prompt_tokens + completion * output_tokens + request)
+    costs = [
+        _UNKNOWN
+        if (rates := candidate.endpoint.rates) is None
+        else rates[0] * prompt_tokens + rates[1] * output_tokens + rates[2]
+        for candidate in found
+    ]
     dearest = max(costs)
     if dearest <= 0.0:
         return [1.0] * len(found)
@@ -152,17 +152,17 @@ def _prices(found: Sequence[Candidate], ask: Ask) -> list[float]:
     return [cost / dearest if cost > least else 0.01 if cost >= 0.0 else 1.0 for cost in costs]
 
 
-def _home(found: Sequence[Candidate], expected: Sequence[float], cold_s: float, session: int) -> Candidate:
-    """Return the endpoint whose prompt cache holds the session: any worker finds the same one, without asking.
+def _home(found: Sequence[Candidate], expected: Sequence[float], cold_s: float, session: int) -> int:
+    """Return the place of the endpoint whose prompt cache holds the session: any worker finds the same, without asking.
 
     Rendezvous hashing (Thaler and Ravishankar, 1998) among those that would be the best with their cache warm; so an
     endpoint that leaves moves only its own sessions, and one that is slower by more than the cache saves has none.
     """
     limit_s = min(expected) + cold_s
-    home, highest = found[0], -1
-    for candidate, seconds in zip(found, expected, strict=True):
-        if seconds <= limit_s and (rank := (session ^ candidate.health.hash) * _MIX & _MASK) > highest:
-            home, highest = candidate, rank
+    home, highest = 0, -1
+    for place, seconds in enumerate(expected):
+        if seconds <= limit_s and (rank := (session ^ found[place].health.hash) * _MIX & _MASK) > highest:
+            home, highest = place, rank
     return home
 
 

@@ -62,6 +62,8 @@ class _SortedOut(msgspec.Struct):
     unwell: list[Candidate]
     skipped: list[Skipped]
     is_full: bool = False
+    has_probes: bool = False
+    """Some of those that are fit are to be tried whether they are well again."""
 
 
 @dataclass(slots=True)
@@ -147,12 +149,13 @@ class Planner:
         sorted_out = self._sorted_out(endpoints, now)
         fit, short, unwell = sorted_out.fit, sorted_out.short, sorted_out.unwell
         skipped, is_full = sorted_out.skipped, sorted_out.is_full
-        has_only_probes = all(candidate.health.probe_epoch for candidate in fit)
+        has_probes = sorted_out.has_probes
+        has_only_probes = not fit or (has_probes and all(candidate.health.probe_epoch for candidate in fit))
         if has_only_probes:
             fit += short
         if not fit:
             return Plan(model_id, group, panic_order(unwell, now, self.rng), skipped, is_panic=True, is_full=is_full)
-        candidates = fit if len(fit) == 1 else self._ordered(fit, group, ask(group), now)
+        candidates = fit if len(fit) == 1 else self._ordered(fit, group, ask(group), now, has_probes=has_probes)
         if has_only_probes and not short:  # it is a caller's request: should the probe fail, there is no one but these
             candidates += panic_order(unwell, now, self.rng)
         return Plan(model_id, group, candidates, skipped, is_full=is_full)
@@ -183,13 +186,17 @@ class Planner:
                 skipped.append(Skipped(endpoint, "at the rate that its provider bears"))
             else:
                 fit.append(Candidate(endpoint, health))
+                if health.probe_epoch:
+                    found.has_probes = True
         return found
 
-    def _ordered(self, fit: list[Candidate], group: GroupHealth, ask: Ask, now: float) -> list[Candidate]:
+    def _ordered(
+        self, fit: list[Candidate], group: GroupHealth, ask: Ask, now: float, *, has_probes: bool
+    ) -> list[Candidate]:
         looks = self.looks.get(group.name)
         if looks is None:
             looks = self.looks[group.name] = Looks()
-        return order(fit, group, ask, looks, self.weights, now, self.rng)
+        return order(fit, group, ask, looks, self.weights, now, self.rng, has_probes=has_probes)
 
 
 def _one_after_another(plans: Sequence[Plan]) -> Plan:

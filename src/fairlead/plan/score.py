@@ -113,19 +113,20 @@ def score(
 
     `expected` is J, `prices` this request's in any unit; all are > 0.
     """
-    theta, sigma, marginal = weights.theta, weights.sigma, weights.marginal
+    softness, sigma, marginal = 1.0 / weights.theta, weights.sigma, weights.marginal
     echo, bits_of = crowd.echo, rng.getrandbits
     for candidate, seconds, price in zip(found, expected, prices, strict=True):
         health = candidate.health
         known = health.estimate
         price_term = gamma * log(price) if price != 1.0 else 0.0
-        weight_term = -candidate.endpoint.provider.ln_weight / theta
+        weight_term = -softness * candidate.endpoint.provider.ln_weight
 
-        load, elasticity = 0.0, known.elasticity
+        load, spread, elasticity = 0.0, softness, known.elasticity
         in_flight = known.in_flight + (health.in_flight - health.sent_in_flight) * echo
         if elasticity:
             relative_load = (in_flight + 1.0 if in_flight > 0.0 else 1.0) / known.reference_load
             load = marginal * elasticity * log(relative_load) + known.feedback
+            spread += 3.0 * softness * elasticity
         if in_flight > (limit := known.in_flight_limit):
             load += weights.ramp * log((in_flight + crowd.slack) / (limit + crowd.slack))
         waiting = known.waiting + (len(health.waiting) - health.sent_waiting) * echo
@@ -133,6 +134,6 @@ def score(
             load += weights.waiting * log((waiting + crowd.waiting_slack) / (limit + crowd.waiting_slack))
 
         bits = bits_of(24)
-        draw = sigma * known.doubt * _NORMAL[bits & 4095] - (1.0 + 3.0 * elasticity) / theta * _GUMBEL[bits >> 12]
+        draw = sigma * known.doubt * _NORMAL[bits & 4095] - spread * _GUMBEL[bits >> 12]
         total = log(seconds) + price_term + weight_term + load + draw
         candidate.scored = total, seconds, price_term, weight_term, load, draw
