@@ -23,8 +23,8 @@ from fairlead.plan.score import (
 STICKY = "sticky"
 """Note of a candidate that comes first since its conversation stays with it."""
 
-_MIX = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
+_MIX = 0x9E3779B1
+_MASK = (1 << 32) - 1
 _SCORE = attrgetter("scored")
 _UNKNOWN = -1.0
 """Cost where nobody knows the price."""
@@ -158,12 +158,10 @@ def _home(found: Sequence[Candidate], expected: Sequence[float], cold_s: float, 
     Rendezvous hashing (Thaler and Ravishankar, 1998) among those that would be the best with their cache warm; so an
     endpoint that leaves moves only its own sessions, and one that is slower by more than the cache saves has none.
     """
-    limit_s = min(expected) + cold_s
-    home, highest = 0, -1
-    for place, seconds in enumerate(expected):
-        if seconds <= limit_s and (rank := (session ^ found[place].health.hash) * _MIX & _MASK) > highest:
-            home, highest = place, rank
-    return home
+    limit_s, session = min(expected) + cold_s, session & _MASK
+    ranks = [(session ^ candidate.health.hash) * _MIX & _MASK for candidate in found]
+    near = [rank if seconds <= limit_s else -1 for rank, seconds in zip(ranks, expected, strict=True)]
+    return near.index(max(near))
 
 
 def panic_order(found: list[Candidate], now: float, rng: Random) -> list[Candidate]:
