@@ -158,10 +158,12 @@ def _home(found: Sequence[Candidate], expected: Sequence[float], cold_s: float, 
     Rendezvous hashing (Thaler and Ravishankar, 1998) among those that would be the best with their cache warm; so an
     endpoint that leaves moves only its own sessions, and one that is slower by more than the cache saves has none.
     """
-    limit_s, session = min(expected) + cold_s, session & _MASK
-    ranks = [(session ^ candidate.health.hash) * _MIX & _MASK for candidate in found]
-    near = [rank if seconds <= limit_s else -1 for rank, seconds in zip(ranks, expected, strict=True)]
-    return near.index(max(near))
+    limit_s, session, mix, mask = min(expected) + cold_s, session & _MASK, _MIX, _MASK
+    ranks = [
+        (session ^ candidate.health.hash) * mix & mask if seconds <= limit_s else -1
+        for candidate, seconds in zip(found, expected, strict=True)
+    ]
+    return ranks.index(max(ranks))
 
 
 def panic_order(found: list[Candidate], now: float, rng: Random) -> list[Candidate]:
