@@ -14,15 +14,23 @@ from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.pump import Source, caught_up, pump
 from fairlead.relay.resume import Followed, Resumes
-from fairlead.relay.settle import KEEP_LIMIT_BYTES, Unsettled, settle
-from fairlead.relay.tap import Tap, tap_of
+from fairlead.relay.settle import Unsettled
+from fairlead.relay.tap import tap_of
+from fairlead.relay.told import (
+    EVENT_STREAM,
+    STREAM_HEADERS,
+    estimate_of,
+    identity_of,
+    metadata_of,
+    own_headers,
+    passed_on,
+)
 from fairlead.telemetry.record import CALLER_SLOW, STREAM_ERROR, ExchangeRecord
 from fairlead.upstream.dispatch import redacted
-from fairlead.wire.cost import CostSplicer, with_cost
+from fairlead.wire.cost import CostSplicer
 from fairlead.wire.encoding import encoding_of
 from fairlead.wire.ending import is_done
 from fairlead.wire.openrouter_chunks import ChunkAdapter, echo, error_end
-from fairlead.wire.openrouter_reply import adapted_reply
 from fairlead.wire.openrouter_shape import Identity
 from fairlead.wire.resume import Resumption
 from fairlead.wire.router_metadata import Routing
@@ -31,22 +39,19 @@ from fairlead.wire.tokens import TokenEstimates
 
 SHUTTING_DOWN = ApiError(503, "The gateway is shutting down; send the request again", error_type="server")
 
-EVENT_STREAM = b"text/event-stream"
-STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no")]
-_PASSED_ON = (b"content-type", b"content-language")
-
 MOST_REPLY_BYTES = 64 * 1024 * 1024
 """Of a reply that has to be held to be changed, unless the operator says otherwise: several images."""
 
 
 class Delivery:
-    """A won attempt's reply on its way to the caller. `deadline` and `asked_at` are `clock.monotonic` time."""
+    """A won attempt's reply on its way to the caller, in the parts that it comes in: a stream, or what is too large to be
+    held. `deadline` and `asked_at` are `clock.monotonic` time.
+    """
 
     __slots__ = (
-        "_adapter", "_asked_at", "_bill_of", "_board", "_content", "_deadline", "_downstream", "_encoding",
-        "_estimates", "_is_promised", "_is_readable", "_is_resumed", "_is_stream", "_is_whole", "_limits", "_manner",
-        "_max_reply_bytes", "_record", "_resumes", "_routing", "_sent", "_splicer", "_tap", "_usage", "_was_slow",
-        "_won",
+        "_adapter", "_asked_at", "_bill_of", "_board", "_deadline", "_downstream", "_encoding",
+        "_estimates", "_is_promised", "_is_readable", "_is_resumed", "_is_stream", "_limits", "_manner",
+        "_max_reply_bytes", "_record", "_resumes", "_routing", "_splicer", "_tap", "_was_slow", "_won",
     )  # fmt: skip
 
     def __init__(
@@ -72,12 +77,7 @@ class Delivery:
         self._board = board
         self._estimates = estimates
         self._limits = limits
-        self._content = won.content
-        self._sent: bytes | None = None
-        """What goes to the caller in place of a whole reply's content."""
         self._encoding = encoding_of(won.reply.header(b"content-encoding"))
-        self._is_whole = won.reply.is_drained and not is_stream
-        self._usage: Usage | None = None
         # Not a method of ours: a delivery must be freed without the cycle collector.
         self._bill_of = functools.partial(bill_of, won.dispatch.endpoint.price)
         self._is_resumed = False
@@ -135,8 +135,6 @@ class Delivery:
 
     async def _pass_on(self) -> None:
         downstream = self._downstream
-        if self._is_whole:
-            self._change_whole()
         if downstream.is_slow:  # with the replies to requests sent before this one
             self._was_slow = True
             await caught_up(downstream, self._deadline)
@@ -145,18 +143,14 @@ class Delivery:
         elif self._adapter is None and not self._is_event_stream():  # and as one it was begun, as a sign of life
             raise ProtocolError("it is no stream")
         self._record.status, self._is_promised = 200, True
-        if self._sent is not None:
-            self._tap.feed(self._content)
-            downstream.write(self._sent, is_last=True)
-        else:
-            if self._adapter is not None and self._won.sent:
-                downstream.write(echo(self._won.sent, self._identity()), is_last=False)
-            try:
-                await self._pump(self._won.reply, self._content)
-            except UpstreamError as error:
-                if (resumption := self._resumption()) is None:
-                    raise
-                await self._resume(resumption, error)
+        if self._adapter is not None and self._won.sent:
+            downstream.write(echo(self._won.sent, self._identity()), is_last=False)
+        try:
+            await self._pump(self._won.reply, self._won.content)
+        except UpstreamError as error:
+            if (resumption := self._resumption()) is None:
+                raise
+            await self._resume(resumption, error)
 
     async def _pump(self, source: Source, content: bytes) -> None:
         self._was_slow |= await pump(
@@ -225,65 +219,37 @@ class Delivery:
     def _is_event_stream(self) -> bool:
         return not self._encoding and self._won.reply.header(b"content-type").startswith(EVENT_STREAM)
 
-    def _change_whole(self) -> None:
-        """Put into a whole reply what it costs, and give it the caller's shape."""
-        if self._encoding:  # nobody here can read it
-            return
-        body = self._content
-        if not self._manner.is_adapted:
-            self._content, self._usage = with_cost(body, self._bill_of)
-            return
-        self._sent, self._usage = adapted_reply(
-            body, self._identity(), self._bill_of, self._estimate(len(body)), self._metadata()
-        )
-
     def _new_adapter(self) -> ChunkAdapter:
         provider = self._won.dispatch.endpoint.provider
         redact = functools.partial(redacted, provider=provider)
         most = self._max_reply_bytes
-        return ChunkAdapter(self._identity(), self._bill_of, self._estimate(), redact, self._metadata(), most)
+        return ChunkAdapter(
+            self._identity(),
+            self._bill_of,
+            self._estimate(),
+            redact,
+            metadata_of(self._routing, self._won, self._record),
+            most,
+        )
 
     def _identity(self) -> Identity:
-        endpoint, record = self._won.dispatch.endpoint, self._record
-        hides = self._manner.hides_reasoning
-        return Identity(record.id, endpoint.provider.name, endpoint.model.id, int(record.started_unix), hides)
+        return identity_of(self._won, self._record, self._manner)
 
-    def _estimate(self, size: int | None = None) -> "functools.partial[Usage]":
-        endpoint_id, record = self._won.dispatch.endpoint.id, self._record
-        return functools.partial(_estimated, self._estimates, endpoint_id, record, self._tap, size)
-
-    def _metadata(self) -> "functools.partial[bytes] | None":
-        """Return what tells how the request was routed, if the caller wants to know."""
-        if self._routing is None:
-            return None
-        self._routing.selected = self._won.dispatch.endpoint
-        return functools.partial(_routed, self._routing, self._record, self._won.attempt.begun_at)
+    def _estimate(self) -> "functools.partial[Usage]":
+        return estimate_of(self._won, self._record, self._estimates, self._tap)
 
     def _headers(self) -> Headers:
-        """Return the headers of the caller's reply: few of the provider's, and where the reply comes from."""
-        reply, record = self._won.reply, self._record
-        headers = [(name, value) for name in _PASSED_ON if (value := reply.header(name))]
+        reply = self._won.reply
+        headers = passed_on(self._won)
         if self._adapter is not None:
             headers = [(b"content-type", EVENT_STREAM)]
         if self._encoding:
             headers.append((b"content-encoding", self._encoding))
         if self._is_stream:
             headers += STREAM_HEADERS
-        elif reply.is_drained:
-            content = self._content if self._sent is None else self._sent
-            headers.append((b"content-length", b"%d" % len(content)))
         elif length := reply.header(b"content-length"):
             headers.append((b"content-length", length))
-        headers.append((b"x-generation-id", record.id.encode()))
-        headers.append((b"x-request-id", record.request_id.encode()))
-        headers += self._won.dispatch.reply_headers
-        headers += self._limits
-        if len(record.attempts) > 1:
-            headers.append((b"x-fairlead-attempts", b"%d" % len(record.attempts)))
-        ours_ms = 1000.0 * (self._asked_at - record.started_at)
-        theirs_ms = 1000.0 * (self._won.first_content_at - self._asked_at)
-        headers.append((b"server-timing", b"gateway;dur=%.2f, upstream;dur=%.2f" % (ours_ms, theirs_ms)))
-        return headers
+        return headers + own_headers(self._won, self._record, self._limits, self._asked_at)
 
     def _end_broken(self, fault: ApiError) -> None:
         """End a reply that cannot be completed so that nobody takes it for complete."""
@@ -314,34 +280,14 @@ class Delivery:
 
     def _leave_to_settle(self, *, is_complete: bool) -> None:
         won, record = self._won, self._record
-        content = self._content if self._is_whole else self._tap.tail
+        content, editor = self._tap.tail, self._splicer or self._adapter
         record.reply_bytes = self._tap.size
-        usage = self._usage
-        if (editor := self._splicer or self._adapter) is not None:
-            usage = editor.usage
         record.unsettled = Unsettled(
             won.dispatch.endpoint,
             content,
-            self._is_whole,
+            False,
             self._encoding,
             won.attempt if is_complete and not self._was_slow and not self._is_resumed else None,
             won.attempt.begun_at + won.record.duration_s,
-            usage,
+            editor.usage if editor is not None else None,
         )
-        if len(content) > KEEP_LIMIT_BYTES:
-            settle(record, self._board, self._estimates)
-
-
-def _estimated(
-    estimates: TokenEstimates, endpoint_id: str, record: ExchangeRecord, tap: Tap, size: int | None
-) -> Usage:
-    """Return what will be charged for a reply whose provider does not tell its usage: `settle` reckons likewise."""
-    reply_bytes = tap.size if size is None else size
-    return Usage(
-        prompt_tokens=estimates.prompt_tokens(endpoint_id, record.request_bytes),
-        completion_tokens=estimates.completion_tokens(endpoint_id, reply_bytes, is_stream=record.is_stream),
-    )
-
-
-def _routed(routing: Routing, record: ExchangeRecord, begun_at: float) -> bytes:
-    return routing.json(record.asked, record.attempts, clock.monotonic() - begun_at)

@@ -34,6 +34,7 @@ from fairlead.relay.manner import OPENAI, Manner
 from fairlead.relay.refuse import Saturated, no_endpoints, unknown_model
 from fairlead.relay.resume import Resumes, can_be_said_again, most_resumed
 from fairlead.relay.stick import Stay
+from fairlead.relay.whole import deliver_whole
 from fairlead.relay.wishes import request_wish
 from fairlead.telemetry.record import Considered, ExchangeRecord
 from fairlead.upstream.client import UpstreamClient
@@ -170,17 +171,33 @@ class Relay:
                 record.answered_by(won.dispatch.endpoint)
                 if wait is not None:
                     wait.reply = won.reply
+                limits = caller.limits() if caller.limits is not None else []
+                manner = _manner(caller, request)
+                if won.reply.is_drained and not request.is_stream:
+                    await deliver_whole(
+                        won,
+                        downstream,
+                        record,
+                        self._board,
+                        self.estimates,
+                        limits,
+                        deadline=deadline,
+                        asked_at=asked_at,
+                        manner=manner,
+                        routing=caller.routing,
+                    )
+                    return
                 delivery = Delivery(
                     won,
                     downstream,
                     record,
                     self._board,
                     self.estimates,
-                    caller.limits() if caller.limits is not None else [],
+                    limits,
                     is_stream=request.is_stream,
                     deadline=deadline,
                     asked_at=asked_at,
-                    manner=_manner(caller, request),
+                    manner=manner,
                     routing=caller.routing,
                     resumes=self._resumes(request, caller.key, won, attempts),
                     choices=request.choices,

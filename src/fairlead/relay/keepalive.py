@@ -14,11 +14,12 @@ from types import TracebackType
 
 from fairlead import clock
 from fairlead.errors import ApiError
-from fairlead.relay.deliver import EVENT_STREAM, SHUTTING_DOWN, STREAM_HEADERS
+from fairlead.relay.deliver import SHUTTING_DOWN
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.inflate import Readable
 from fairlead.relay.manner import Manner
 from fairlead.relay.tap import Tap
+from fairlead.relay.told import EVENT_STREAM, STREAM_HEADERS
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.openrouter_chunks import DONE, error_end
 from fairlead.wire.openrouter_shape import Identity
