@@ -1,5 +1,6 @@
-"""A reply in one piece that has arrived altogether, as nearly all have that are no streams: nothing can go wrong with it
-any more, so it goes to its caller as it is judged, in one go.
+"""A reply in one piece that has all arrived, as nearly all have that are no streams.
+
+Nothing can go wrong with it any more, so it goes to its caller in one go.
 """
 
 import functools

@@ -20,7 +20,7 @@ from fairlead.catalog.model import Timeouts
 from fairlead.errors import ProtocolError, StaleConnection, Truncated, UpstreamError, UpstreamTimeout
 from fairlead.turn import GatheredTransport, Turn
 from fairlead.upstream import tcp
-from fairlead.upstream.reply import Headers, Reply
+from fairlead.upstream.reply import Reply
 
 __all__ = ["Connection", "Limits", "Reply"]
 
@@ -53,8 +53,8 @@ class Connection(asyncio.Protocol):
         "_can_serve_again",
         "_deadline",
         "_framing_bytes",
+        "_head",
         "_head_bytes",
-        "_headers",
         "_is_paused",
         "_is_tls",
         "_limits",
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._is_tls = False
         self._is_paused = False
         # reply head
-        self._headers: Headers = []
+        self._head: list[bytes] = []
         self._head_bytes = 0
         self._framing_bytes = 0
         self._can_serve_again = False
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         else:
             self._acked_before = self._written_bytes + 1  # the SYN is acknowledged like a byte
         reply = self._reply = Reply(self)
-        self._headers = []
+        self._head.clear()
         self._can_serve_again = False
         self._head_bytes = self._framing_bytes = 0
         self._timeouts = timeouts
@@ -237,6 +237,7 @@ class Connection(asyncio.Protocol):
         before = reply.body_bytes
         if not reply.status:
             self._head_bytes += len(data)
+            self._head.append(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -318,9 +319,7 @@ class Connection(asyncio.Protocol):
         if self._reply is None:  # more than was asked for came behind the reply
             self._can_serve_again = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value.rstrip()))  # llhttp leaves the space behind a value
-
+    # Without `on_header`: to be called for each of them takes longer than to find the few that matter in the bytes.
     def on_headers_complete(self) -> None:
         reply = self._reply
         if reply is None:
@@ -329,18 +328,18 @@ class Connection(asyncio.Protocol):
         if status < 100:
             self._fail(ProtocolError(f"not HTTP: status {status:03}"))
             return
+        text = b"".join(self._head).lstrip(b"\r\n")
+        end = text.index(b"\r\n\r\n") + 2
         if status < 200:  # 1xx: drop it and read on
-            self._headers = []
+            self._head[:] = [text[end + 2 :]]
             return
+        self._head.clear()
         limit = self._limits.max_head_bytes
         if self._head_bytes > limit:  # then look closer: the same read may have brought content
-            self._check("head of the reply", sum(len(name) + len(value) + 4 for name, value in self._headers), limit)
+            self._check("head of the reply", end, limit)
             if self._reply is None:
                 return
-        reply.status = status
-        reply.headers = self._headers
-        self._headers = []  # trailers go there, and nowhere from there
-        reply._wake()
+        reply._begin(status, text[:end])
 
     def on_body(self, body: bytes) -> None:
         reply = self._reply

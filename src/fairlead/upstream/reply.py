@@ -32,8 +32,7 @@ class Source(Protocol):
 class Reply:
     """What came back for one request. Made and filled by a `Connection`, owned by whoever reads it.
 
-    `status` and `headers` (names in lower case, order and repetition kept, trailers not among them) are there once
-    `head()` has returned. Bodies come as sent: a content-encoding is not undone.
+    `status` and `headers` are there once `head()` has returned. Bodies come as sent: a content-encoding is not undone.
     """
 
     __slots__ = (
@@ -41,13 +40,13 @@ class Reply:
         "_chunks",
         "_connection",
         "_error",
-        "_fields",
+        "_head",
         "_is_complete",
+        "_lower_head",
         "_sink",
         "_size",
         "_waiter",
         "body_bytes",
-        "headers",
         "status",
     )
 
@@ -60,9 +59,8 @@ class Reply:
         self._error: UpstreamError | None = None
         self._is_complete = False
         self._arrived = False
-        self._fields: dict[bytes, bytes] | None = None
+        self._head = self._lower_head = b""
         self.status = 0
-        self.headers: Headers = []
         self.body_bytes = 0
         """Bytes of content received so far."""
 
@@ -106,6 +104,11 @@ class Reply:
             self._connection.resume()
         return data
 
+    def _begin(self, status: int, head: bytes) -> None:
+        """The connection has the head: status line and headers, each ended by CR LF, and valid (llhttp has seen to it)."""
+        self.status, self._head, self._lower_head = status, head, head.lower()
+        self._wake()
+
     def _arrive(self) -> bool:
         """The connection has brought content, and more is to come. Returns whether to read on."""
         self._arrived = True
@@ -135,9 +138,15 @@ class Reply:
 
     def header(self, name: bytes) -> bytes:
         """Return the value of the first header of that (lower-case) name, b"" when there is none."""
-        if self._fields is None:
-            self._fields = dict(reversed(self.headers))
-        return self._fields.get(name, b"")
+        # Looked for where it is asked for: a reply has some 18 headers, of which a handful matter.
+        at = self._lower_head.find(b"\r\n%b:" % name)
+        return self._head[at + len(name) + 3 : self._head.index(b"\r\n", at + 2)].strip() if at >= 0 else b""
+
+    @property
+    def headers(self) -> Headers:
+        """Names in lower case, order and repetition kept, trailers not among them."""
+        lines = [line.partition(b":") for line in self._head.split(b"\r\n")[1:-1]]
+        return [(name.lower(), value.strip()) for name, _, value in lines]
 
     async def _wait(self) -> None:
         if self._connection is None:
