@@ -18,7 +18,7 @@ class Caller:
     ASGI tells of a client that left only to a task waiting in `receive()`. This tells at once, and costs no task.
     """
 
-    __slots__ = ("_abort", "_callback", "_flow", "is_gone", "start", "task", "write")
+    __slots__ = ("_abort", "_callback", "_flow", "is_gone", "start", "take_body", "task", "write")
 
     task: "asyncio.Task[None]"
     """Runs the app for this request. (Asking asyncio for the current task is a system call up to CPython 3.11.)"""
@@ -27,6 +27,9 @@ class Caller:
     """Begins the response, as `http.response.start` does."""
     write: Callable[[bytes, bool], None]
     """Sends body (and whether more comes) as `http.response.body` does, without waiting: look at `is_slow` first."""
+
+    take_body: Callable[[int], bytes | None]
+    """Returns the body if it is all there, and no more bytes than that; None if it has to be received."""
 
     def __init__(self, abort: Callable[[], None], flow: FlowControl) -> None:
         self._flow = flow
@@ -71,7 +74,7 @@ class Caller:
     def release(self) -> None:
         """For the connection: the response is complete, or given up. No reference leads back to the cycle then."""
         self._abort = self._callback = None
-        self.start, self.write = _start_nothing, _write_nothing
+        self.start, self.write, self.take_body = _start_nothing, _write_nothing, _take_nothing
 
 
 def _start_nothing(status: int, headers: Headers) -> None:
@@ -79,6 +82,10 @@ def _start_nothing(status: int, headers: Headers) -> None:
 
 
 def _write_nothing(body: bytes, more_body: bool) -> None:
+    """The response is over, or its client lost."""
+
+
+def _take_nothing(most_bytes: int) -> None:
     """The response is over, or its client lost."""
 
 
@@ -103,6 +110,8 @@ class GuardedCycle(RequestResponseCycle):
     """
 
     caller: Caller
+    whole: bytes | None = None
+    """The body, if it came in one piece with its head."""
     is_waiting = False
     is_close_delimited = False
     reusable = False
@@ -218,9 +227,23 @@ class GuardedCycle(RequestResponseCycle):
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
-        body = bytes(self.body)
-        self.body = bytearray()
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
+        return {"type": "http.request", "body": self._taken(), "more_body": self.more_body}
+
+    def take_body(self, most_bytes: int) -> bytes | None:
+        """Return what `receive` would, if that is all of the body and nothing else is to be done first."""
+        if self.more_body or self.waiting_for_100_continue or self.disconnected or self.response_complete:
+            return None
+        if len(self.body if self.whole is None else self.whole) > most_bytes:
+            return None
+        self.message_event.clear()
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        whole, self.whole = self.whole, None
+        if whole is None:
+            whole = bytes(self.body)
+            self.body = bytearray()
+        return whole
 
 
 class Http10Cycle(GuardedCycle):

@@ -30,6 +30,9 @@ class CallerConnection(Protocol):
     write: Callable[[bytes, bool], None]
     """As ASGI's `http.response.start` and `.body` (with its `more_body`), but never waiting: they can be called from
     the event that brings the content, where a `send` would need a task to be woken for each chunk."""
+    take_body: Callable[[int], bytes | None]
+    """Returns the request's body if it is all there, as nearly always, and has no more bytes than that; None if it has
+    to be received."""
 
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call `callback` when the caller of the current request leaves; at once if it has left already."""
@@ -78,6 +81,10 @@ class HttpDownstream:
 
     def drained(self) -> Awaitable[None]:
         return self._connection.drained()
+
+    def take_body(self, most_bytes: int) -> bytes | None:
+        """Return the request's body if it is all there and no larger; None if it has to be read."""
+        return self._connection.take_body(most_bytes)
 
     def start(self, status: int, headers: Headers) -> None:
         self.is_started = True

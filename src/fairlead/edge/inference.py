@@ -3,9 +3,8 @@
 import asyncio
 import functools
 import itertools
-import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from fairlead import clock
 from fairlead.access.admit import check, token_of
@@ -15,33 +14,26 @@ from fairlead.edge.body import read_body
 from fairlead.edge.brake import Brake
 from fairlead.edge.downstream import HttpDownstream, Receive, Scope, Send
 from fairlead.edge.drain import Drain
+from fairlead.edge.request_head import RequestHead, head_of
 from fairlead.edge.respond import respond_error
 from fairlead.edge.response_cache import ResponseCache
-from fairlead.edge.responses import ResponsesDownstream, is_responses
+from fairlead.edge.responses import ResponsesDownstream
 from fairlead.errors import ApiError, ClientGone
 from fairlead.relay.admission import Admission
 from fairlead.relay.deliver import SHUTTING_DOWN
 from fairlead.relay.downstream import Downstream, Headers
 from fairlead.relay.exchange import Caller, Relay
-from fairlead.relay.manner import manner_of
 from fairlead.store.keys import KeyRing
 from fairlead.store.till import Hold, Till
-from fairlead.telemetry.record import AppAttribution, ExchangeRecord
+from fairlead.telemetry.record import ExchangeRecord
 from fairlead.telemetry.trace import Trace
 from fairlead.wire.cache_key import ASKED
 from fairlead.wire.preset import NoPresets, Preset, Presets, read_chat
 from fairlead.wire.request import ChatRequest
 from fairlead.wire.responses_request import Asked, chat_request, is_for_responses
-from fairlead.wire.router_metadata import Routing, wants_metadata
+from fairlead.wire.router_metadata import Routing
 
 NO_PRESETS = NoPresets()
-
-_SAFE_ID = re.compile(rb"[A-Za-z0-9_.:/@-]{1,128}")
-_TRACE_VALUE = re.compile(rb"[\x20-\x7e]{1,512}")
-
-
-Fields = Mapping[bytes, bytes]
-"""Headers by lower-case name; of repeated ones the first."""
 
 
 class Inference:
@@ -87,48 +79,47 @@ class Inference:
         return self._running.values()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fields: Fields = dict(reversed(scope["headers"]))
+        head = head_of(scope)
         downstream = HttpDownstream(scope)
-        record = self._new_record(fields)
+        record = self._new_record(head)
         if self._begin_trace is not None:
             record.trace = self._begin_trace(scope["headers"])
-        record.api = "responses" if is_responses(scope["path"]) else "chat"
-        manner = manner_of(scope["path"])
-        routing = Routing() if manner.is_adapted and wants_metadata(fields) else None
+        routing = Routing() if head.wants_metadata else None
         self._drain.enter(downstream)
         self._running[record.id] = record
         admitted: ChatRequest | None = None
         try:
-            token = token_of(fields)
-            key = self._keys.find(token) or await self._look_up(token, scope)
+            key = self._keys.known(head.key_hash) or await self._look_up(head.token or token_of(head.fields), scope)
             record.key_hash = key.hash
             check(key, record.started_unix)
-            caller = Caller(key, manner=manner, routing=routing)
+            caller = Caller(key, manner=head.manner, routing=routing)
             if not self._till.is_unlimited(key):
                 record.hold = hold = await self._till.enter(key)
                 reserve = functools.partial(self._till.reserve, hold)
-                caller = Caller(key, reserve, functools.partial(self._limits, hold), manner, routing)
-            asked_at = clock.monotonic()
-            raw = await read_body(receive, fields, self._max_body_bytes)
-            record.body_wait_s = clock.monotonic() - asked_at
+                caller = Caller(key, reserve, functools.partial(self._limits, hold), head.manner, routing)
+            raw = downstream.take_body(self._max_body_bytes)
+            if raw is None:
+                asked_at = clock.monotonic()
+                raw = await read_body(receive, dict(reversed(scope["headers"])), self._max_body_bytes)
+                record.body_wait_s = clock.monotonic() - asked_at
             request, preset, asked = _read(raw, self._presets, record)
             record.asked = record.model = request.model
             record.is_stream = request.is_stream
-            record.session = request.named("session_id") or _text(fields.get(b"x-session-id", b"")[:256])
+            record.session = request.named("session_id") or head.session
             record.user = request.named("user")
-            record.app = _app(fields)
-            head = _extra_head(fields, request, record)
+            record.app = head.app
+            extra_head = _extra_head(head, request, record)
             kept = None
             if preset is not None:
                 record.preset, kept = preset.slug, preset.cache
             target = downstream if asked is None else self._responses(downstream, asked, record)
             await self._admission.enter(request)
             admitted = request
-            if self._cache is not None and (ASKED in fields or kept is not None):
-                run = functools.partial(self._relay.run, request, caller, head)
-                await self._cache.answer(scope["path"], fields, request, caller, target, record, run, kept)
+            if self._cache is not None and (ASKED in head.fields or kept is not None):
+                run = functools.partial(self._relay.run, request, caller, extra_head)
+                await self._cache.answer(scope["path"], head.fields, request, caller, target, record, run, kept)
             else:
-                await self._relay.run(request, caller, head, target, record)
+                await self._relay.run(request, caller, extra_head, target, record)
         except ApiError as error:
             await self._refuse(downstream, error, record, routing)
         except (ClientGone, asyncio.CancelledError) as error:
@@ -187,12 +178,10 @@ class Inference:
             record.status = 499
             downstream.abort()
 
-    def _new_record(self, fields: Fields) -> ExchangeRecord:
+    def _new_record(self, head: RequestHead) -> ExchangeRecord:
         now = clock.wall()
-        generation_id = request_id = f"gen-{int(now)}-{self._id_prefix}{next(self._id_counter):x}"
-        if (given := fields.get(b"x-request-id")) is not None and _SAFE_ID.fullmatch(given):
-            request_id = given.decode()
-        return ExchangeRecord(generation_id, request_id, now, clock.monotonic())
+        generation_id = f"gen-{int(now)}-{self._id_prefix}{next(self._id_counter):x}"
+        return ExchangeRecord(generation_id, head.request_id or generation_id, now, clock.monotonic(), head.api)
 
 
 def _read(raw: bytes, presets: Presets, record: ExchangeRecord) -> tuple[ChatRequest, Preset | None, Asked | None]:
@@ -208,36 +197,15 @@ def _read(raw: bytes, presets: Presets, record: ExchangeRecord) -> tuple[ChatReq
     return *read_chat(chat_request(raw)[0], presets), None  # as Cursor asks: with one API's body, for the other's reply
 
 
-def _app(fields: Fields) -> AppAttribution | None:
-    """Return what the caller says of the program that asks; None if it says nothing."""
-    referer = fields.get(b"http-referer") or fields.get(b"referer", b"")
-    title = fields.get(b"x-openrouter-title") or fields.get(b"x-title", b"")
-    agent = fields.get(b"user-agent", b"")
-    if not (referer or title or agent):
-        return None
-    return _attribution(referer[:256], title[:256], fields.get(b"x-openrouter-categories", b"")[:256], agent[:256])
-
-
-@functools.lru_cache(256)  # some programs, many requests
-def _attribution(referer: bytes, title: bytes, categories: bytes, agent: bytes) -> AppAttribution:
-    named = filter(None, map(str.strip, _text(categories).split(",")))
-    return AppAttribution(_text(referer), _text(title), tuple(named)[:10], _text(agent))
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
-
-
-def _extra_head(fields: Fields, request: ChatRequest, record: ExchangeRecord) -> bytes:
+def _extra_head(head: RequestHead, request: ChatRequest, record: ExchangeRecord) -> bytes:
     """Return the header lines for the provider that come from this request. An allow-list: nothing else goes up.
 
-    Without content-encoding, since what the reply costs is put into it.
+    Without content-encoding, since what the reply costs is put into it. With a trace, each attempt names itself.
     """
-    head = b"x-request-id: %b\r\n" % record.request_id.encode()
-    if record.trace is None:  # else each attempt names itself
-        for name in (b"traceparent", b"tracestate"):
-            if name in fields and _TRACE_VALUE.fullmatch(fields[name]):
-                head += b"%b: %b\r\n" % (name, fields[name])
-    if request.is_stream:
-        return head + b"accept: text/event-stream\r\naccept-encoding: identity\r\n"
-    return head + b"accept: application/json\r\naccept-encoding: identity\r\n"
+    kind = b"text/event-stream" if request.is_stream else b"application/json"
+    trace_lines = head.trace_lines if record.trace is None else b""
+    return b"x-request-id: %b\r\n%baccept: %b\r\naccept-encoding: identity\r\n" % (
+        record.request_id.encode(),
+        trace_lines,
+        kind,
+    )

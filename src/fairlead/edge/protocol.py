@@ -5,6 +5,8 @@
     FRESH ──► HEAD ──► BODY ──► REST ──► HEAD …
       └────────┴────────┴────────┴─────► DEAF     refused, or finished: bytes are thrown away until the client leaves
 
+A whole request whose head has been read before comes without the parser (`edge/known.py`).
+
 Beside it the requests run: `active` is the one whose app runs, `pipeline` holds those read ahead, answered in order. A
 refusal waits its turn behind them. It becomes a reply only while the request it is about has none; a reply that has
 begun is cut off, since a second head inside a body would be read as content.
@@ -29,12 +31,15 @@ from uvicorn.server import ServerState
 
 from fairlead.edge import head
 from fairlead.edge.cycle import Caller, GuardedCycle, Http10Cycle, Outlet
+from fairlead.edge.known import Known, KnownHeads, whole_request
 from fairlead.edge.limits import Limits, Sweep
 from fairlead.errors import ApiError
 from fairlead.turn import GatheredTransport, Turn
 
 CALLER_EXTENSION = "fairlead.connection"
 """Where in `scope["extensions"]` an app finds the `Caller` of its request."""
+HEAD_EXTENSION = "fairlead.head"
+"""Where it may keep what it has found out about a head, for the next request that has the same."""
 
 _NOTED = frozenset({b"host", b"expect", b"transfer-encoding"})
 
@@ -42,7 +47,7 @@ Reading = Enum("Reading", "FRESH HEAD BODY REST DEAF")
 """What the next byte from the client belongs to."""
 
 # Read on every request; a global costs half of what a class attribute costs.
-_HEAD, _BODY, _REST, _DEAF = Reading.HEAD, Reading.BODY, Reading.REST, Reading.DEAF
+_FRESH, _HEAD, _BODY, _REST, _DEAF = Reading
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -50,12 +55,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Slots beside uvicorn's attributes: together they would be too many for a key-sharing dict (30).
     __slots__ = (
-        "_active", "_age", "_backlog", "_held_up", "_host", "_idle_sweeps", "_max_head_bytes", "_outlet", "_raw",
-        "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
+        "_active", "_age", "_backlog", "_held_up", "_host", "_idle_sweeps", "_last_head", "_max_head_bytes", "_outlet",
+        "_raw", "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
     )  # fmt: skip
 
     sweep: ClassVar[Sweep]
     turn: ClassVar[Turn]
+    heads: ClassVar[KnownHeads]
     cycle: GuardedCycle | None  # type: ignore[assignment]  # the request read last; None before the first, as uvicorn's
 
     def __init__(
@@ -76,6 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unflushed = 0
         self._host: bytes | None = None
         self._valid_host: bytes | None = None  # the last one checked; a client rarely changes it
+        self._last_head = 0  # hash of the last one that might have been known
         self._max_head_bytes = self.sweep.limits.max_header_bytes
         self._idle_sweeps = self.sweep.sweeps(self.timeout_keep_alive)
 
@@ -124,12 +131,51 @@ class GuardedProtocol(HttpToolsProtocol):
     def eof_received(self) -> None:
         self._leave()  # returning None lets the transport close
 
-    def data_received(self, data: bytes | memoryview) -> None:
+    def data_received(self, data: bytes) -> None:
+        """Take a request whose head is known for what it is; let the parser read everything else."""
+        active = self._active
+        is_between = (self._reading is _REST or self._reading is _FRESH) and (
+            active is None or active.response_complete
+        )
+        request = whole_request(data) if is_between and not self.sweep.draining else None
+        if request is None:
+            self._read(data)
+            return
+        head, body_at = request
+        if (known := self.heads.get(head)) is not None:
+            self._begin_known(known, data[body_at:])
+        else:
+            self._read(data)
+            self._learn(head)
+
+    def _begin_known(self, known: Known, body: bytes) -> None:
+        """Begin a request as the parser's callbacks would."""
+        caller = Caller(self._outlet.abort, self.flow)
+        scope = {**self._scope, **known.scope, "headers": known.headers_of(len(body)), "state": self.app_state.copy()}
+        scope["extensions"] = {CALLER_EXTENSION: caller, HEAD_EXTENSION: known.kept}
+        cycle = self._new_cycle(GuardedCycle, cast(HTTPScope, scope), caller, keep_alive=True)
+        cycle.whole, cycle.more_body = body, False
+        cycle.message_event.set()
+        self._reading = _REST
+        self._raw = self._age = self._held_up = 0
+        self.cycle = self._active = cycle
+        self._start_asgi_task(cycle, self.app)
+
+    def _learn(self, head: bytes) -> None:
+        """Learn the head of the request that was just read, if it is one that comes again."""
+        cycle, last = self.cycle, self._last_head
+        self._last_head = hash(head)
+        if cycle is None or last != self._last_head or self._reading is not _REST or cycle.more_body:
+            return
+        if cycle.keep_alive and cycle.scope["method"] == "POST" and not isinstance(cycle, Http10Cycle):
+            self.heads.learn(head, cycle.scope)
+
+    def _read(self, data: bytes | memoryview) -> None:
         size = len(data)
         if size > self._max_head_bytes:  # in pieces, so that a head in one piece is never too large
             view = memoryview(data)
             for start in range(0, size, self._max_head_bytes):
-                self.data_received(view[start : start + self._max_head_bytes])
+                self._read(view[start : start + self._max_head_bytes])
             return
         if self._reading is _DEAF:
             return
@@ -196,20 +242,13 @@ class GuardedProtocol(HttpToolsProtocol):
             raise head.too_many()
 
         caller = Caller(self._outlet.abort, self.flow)
-        cycle = (GuardedCycle if is_current else Http10Cycle)(
-            scope=self._new_scope(method, version, caller),
-            transport=cast(asyncio.Transport, self._outlet),
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=is_current and self.expect_100_continue,
+        cycle = self._new_cycle(
+            GuardedCycle if is_current else Http10Cycle,
+            self._new_scope(method, version, caller),
+            caller,
             keep_alive=is_current and parser.should_keep_alive() and not self.sweep.draining,
-            on_response=self.on_response_complete,
+            expects_continue=is_current and self.expect_100_continue,
         )
-        cycle.caller = caller
         if cycle.waiting_for_100_continue:
             cycle.expect_continue()
         self.cycle = cycle
@@ -222,11 +261,36 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.pipeline.appendleft((cycle, self.app))
 
+    def _new_cycle(
+        self,
+        kind: type[GuardedCycle],
+        scope: HTTPScope,
+        caller: Caller,
+        *,
+        keep_alive: bool,
+        expects_continue: bool = False,
+    ) -> GuardedCycle:
+        cycle = kind(
+            scope=scope,
+            transport=cast(asyncio.Transport, self._outlet),
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expects_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.caller = caller
+        return cycle
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         assert isinstance(cycle, GuardedCycle)
         task = self.loop.create_task(cycle.run_asgi(app))
         caller = cycle.caller
-        caller.task, caller.start, caller.write = task, cycle.start, cycle.write
+        caller.task, caller.start, caller.write, caller.take_body = task, cycle.start, cycle.write, cycle.take_body
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -444,5 +508,6 @@ def guarded_protocol(limits: Limits, before_writes: Callable[[], None] | None = 
         __slots__ = ()
         sweep = Sweep(limits)
         turn = Turn(before_writes)
+        heads = KnownHeads()
 
     return Guarded

@@ -44,7 +44,7 @@ MOST_REPLY_BYTES = 64 * 1024 * 1024
 
 
 class Delivery:
-    """A won attempt's reply on its way to the caller, in the parts that it comes in: a stream, or one too large to hold.
+    """A won attempt's reply on its way to the caller in the parts that it comes in: a stream, or one too large to hold.
 
     `deadline` and `asked_at` are `clock.monotonic` time.
     """

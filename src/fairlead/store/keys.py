@@ -159,7 +159,10 @@ class KeyRing:
 
     def find(self, token: bytes) -> ApiKey | None:
         """Return the key if this worker knows it."""
-        digest = key_hash(token)
+        return self.known(key_hash(token))
+
+    def known(self, digest: str) -> ApiKey | None:
+        """The same by the key's hash."""
         return self._fixed.get(digest) or self._known.get(digest)
 
     async def look_up(self, token: bytes) -> ApiKey:

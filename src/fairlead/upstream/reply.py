@@ -105,7 +105,7 @@ class Reply:
         return data
 
     def _begin(self, status: int, head: bytes) -> None:
-        """The connection has the head: status line and headers, each ended by CR LF, and valid (llhttp has seen to it)."""
+        """The connection has the head: status line and headers, each ended by CR LF, and valid as llhttp sees it."""
         self.status, self._head, self._lower_head = status, head, head.lower()
         self._wake()
 

@@ -1,0 +1,200 @@
+"""Heads that have been read before: nobody but the clock can tell that they were not read again."""
+
+import asyncio
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairlead.edge.known import MOST_HEAD_BYTES, MOST_HEADS, KnownHeads, whole_request
+from harness.listener import chunked, get, listening, post
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = {
+    "http_version": "1.1",
+    "method": "POST",
+    "path": "/a",
+    "raw_path": b"/a",
+    "query_string": b"",
+    "headers": [(b"host", b"x"), (b"content-length", b"3"), (b"x-y", b"z")],
+}
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "content-length"])
+def test_a_head_is_the_same_whatever_length_it_tells(name):
+    short, long = (post("/a", b"x" * size).replace(b"Content-Length", name.encode()) for size in (3, 1_000))
+    (head, at), (other, other_at) = whole_request(short), whole_request(long)
+    assert head == other
+    assert (short[at:], long[other_at:]) == (b"xxx", b"x" * 1_000)
+    assert whole_request(post("/b", b"xxx").replace(b"Content-Length", name.encode()))[0] != head
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        get(),
+        post("/a", b"abc")[:-1],
+        post("/a", b"abc") + b"d",
+        post("/a", b"abc") * 2,
+        post("/a", b"abc")[:30],
+        chunked("/a", b"0\r\n\r\n"),
+        b"\r\n\r\n" + post("/a", b"abc"),
+        post("/a", b"abc").replace(b"Length: 3", b"Length: +3"),
+        post("/a", b"abc").replace(b"Length: 3", b"Length: 3 "),
+        b"X\r\nContent-Length: 0\n\r\n\r\n",
+    ],
+)
+def test_only_a_whole_request_with_a_plain_length_is_looked_up(data):
+    assert whole_request(data) is None
+
+
+def test_headers_tell_the_length_of_this_request():
+    heads = KnownHeads()
+    heads.learn(b"head", SCOPE)
+    known = heads.get(b"head")
+    assert known.headers_of(77) == [(b"host", b"x"), (b"content-length", b"77"), (b"x-y", b"z")]
+    assert known.headers_of(78)[1] == (b"content-length", b"78")
+    assert SCOPE["headers"][1] == (b"content-length", b"3")
+
+
+def test_what_is_kept_is_bounded():
+    heads = KnownHeads()
+    for number in range(MOST_HEADS + 1):
+        heads.learn(b"%d" % number, SCOPE)
+    assert heads.get(b"0") is None
+    assert heads.get(b"1") is not None
+    heads.learn(b"x" * (MOST_HEAD_BYTES + 1), SCOPE)
+    assert heads.get(b"x" * (MOST_HEAD_BYTES + 1)) is None
+    assert heads.get(b"1") is not None
+
+
+class TestOnAConnection:
+    async def test_what_comes_a_second_time_is_known_from_then_on_to_all(self):
+        async with listening() as listener:
+            client, other = await listener.connect(), await listener.connect()
+            for number, size in enumerate((1, 20, 300)):
+                await client.send(post("/a", b"x" * size, "X-Y: z"))
+                await client.responses(number + 1)
+            await other.send(post("/a", b"other", "X-Y: z"))
+            await other.responses(1)
+        first, second, third, fourth = listener.app.scopes
+        assert "fairlead.head" not in first["extensions"] | second["extensions"]
+        assert third["extensions"]["fairlead.head"] is fourth["extensions"]["fairlead.head"]
+        assert listener.app.bodies == [b"x", b"x" * 20, b"x" * 300, b"other"]
+        for scope, body in zip(listener.app.scopes, listener.app.bodies, strict=True):
+            assert dict(scope["headers"])[b"content-length"] == b"%d" % len(body)
+        assert third["client"] != fourth["client"]
+
+    async def test_heads_that_are_never_the_same_are_not_kept(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            for number in range(4):
+                await client.send(post("/a", b"x", f"X-Request-ID: {number}"))
+                await client.responses(number + 1)
+            assert listener.protocol.heads._heads == {}
+
+    async def test_a_body_larger_than_any_head_comes_in_one_piece(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            connection = await listener.connection()
+            for number, size in enumerate((10, 10, 200_000)):
+                connection.data_received(post("/a", b"x" * size))
+                await client.responses(number + 1)
+        assert [len(body) for body in listener.app.bodies] == [10, 10, 200_000]
+
+    async def test_while_it_drains_each_reply_is_the_last_of_its_connection(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            for number in range(3):
+                await client.send(post("/a", b"x"))
+                await client.responses(number + 1)
+            listener.protocol.drain()
+            await client.send(post("/a", b"x"))
+            assert (await client.responses())[-1].headers["connection"] == "close"
+
+    async def test_a_client_that_leaves_is_noticed(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            listener.app.release.set()
+            for number in range(2):
+                await client.send(post("/hold", b"x"))
+                await client.responses(number + 1)
+            listener.app.release.clear()
+            await client.send(post("/hold", b"x"))
+            while len(listener.app.scopes) < 3:
+                await listener.app.seen.get()
+            assert "fairlead.head" in listener.app.scopes[2]["extensions"]
+            client.writer.close()
+            assert await listener.app.seen.get() == "gone"
+            listener.app.release.set()
+
+
+REQUESTS = [
+    post("/a", b"x", "X-Y: z"),
+    post("/a", b"x" * 12, "X-Y: z"),
+    post("/a", b"other").replace(b"Content-Length", b"content-length"),
+    post("/aloof/1", b"unread"),
+    post("/early", b"unread"),
+    post("/farewell", b"unread"),
+    post("/chunked", b"body"),
+    post("/a", b"abc", "Expect: 100-continue"),
+    post("/a", b"abc", "Connection: close"),
+    post("/a", b"abc").replace(b"HTTP/1.1", b"HTTP/1.0"),
+    post("/a", b"abc", "Transfer-Encoding: chunked"),
+    post("/a", b"abc", "Content-Length: 3"),
+    post("/a", b"abc", "Upgrade: h2c", "Connection: upgrade"),
+    post("/a", b"abc").replace(b"Host: x", b"Host: x\r\nHost: y"),
+    post("/a", b"abc", "Trailer : bad"),
+    post("/a", b"abc", length=2),
+    post("/a", b"abc", length=5),
+    post("/a", b"", length=0),
+    get("/a"),
+    chunked("/a", b"3\r\nabc\r\n0\r\n\r\n"),
+    b"\r\n" + post("/a", b"x", "X-Y: z"),
+    b"nonsense\r\n\r\n",
+]
+
+
+class Forgetful(KnownHeads):
+    """Every head is read, always."""
+
+    def learn(self, head, scope):
+        pass
+
+
+async def told(pieces, heads):
+    """Return all that an app and a client see of these bytes; each piece is read at once."""
+    async with listening() as listener:
+        listener.protocol.heads = heads
+        listener.app.release.set()
+        client = await listener.connect()
+        connection = await listener.connection()
+        for piece in pieces:
+            if not connection.transport.is_closing():
+                connection.data_received(piece)
+            for _ in range(12):  # turns of the loop: none of these apps needs more to answer what it has
+                await asyncio.sleep(0)
+        client.half_close()
+        await client.responses()
+        app = listener.app
+        scopes = [
+            {name: value for name, value in scope.items() if name not in ("client", "server", "extensions")}
+            for scope in app.scopes
+        ]
+        return app.begun, app.bodies, scopes, re.sub(rb"date: .*\r\n", b"", client.received)
+
+
+def sequences(others):
+    """Two requests of one head, and any others, in any order and number."""
+    return st.lists(st.sampled_from([*REQUESTS[:2] * 2, *others]), min_size=2, max_size=10)
+
+
+@given(st.lists(st.sampled_from(REQUESTS), max_size=3).flatmap(sequences))
+@settings(max_examples=150, deadline=None)
+async def test_nothing_differs_from_reading_each_of_them(pieces):
+    known = KnownHeads()
+    for _ in range(2):  # the second time much is known
+        assert await told(pieces, known) == await told(pieces, Forgetful())
