@@ -119,6 +119,26 @@ async def test_several_transports_leave_in_the_order_of_their_first_writes(pairs
     assert pairs.notes == [("first", b"13"), ("second", b"2")]
 
 
+async def test_a_part_does_not_wait_for_the_end_of_the_turn(pairs):
+    """Nor for what is to be done before the last byte of a reply leaves."""
+    transport, reader = await pairs.open()
+    pairs.turn.before = lambda: pairs.notes.append(("before", b""))
+    transport.write_part(b"one ")
+    transport.write_part(b"two ")
+    assert pairs.notes == [("a", b"one "), ("a", b"two ")]
+    transport.write(b"three ")
+    transport.write_part(b"four")
+    assert await read(reader, 18) == b"one two three four"
+    assert pairs.notes[2:] == [("before", b""), ("a", b"three four")]
+
+
+async def test_parts_for_a_reader_that_has_left_go_nowhere(pairs):
+    transport, _ = await pairs.open()
+    transport.abort()
+    transport.write_part(b"one")
+    assert pairs.notes == []
+
+
 async def test_what_is_written_in_the_next_turn_is_not_lost(pairs):
     transport, reader = await pairs.open()
     for number in range(10):

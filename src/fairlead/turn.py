@@ -92,6 +92,14 @@ class GatheredTransport:
         if self._size > GATHERED_BYTES:
             self._flush_early()
 
+    def write_part(self, data: bytes) -> None:
+        """Write what more will follow: nothing has to be done before it leaves, and the event loop gathers such writes
+        by itself, without a turn of its own for them."""
+        if self._parts:
+            self.write(data)
+        elif not self._transport.is_closing():
+            self._transport.write(data)
+
     def _flush_early(self) -> None:
         """Write what has been gathered, but for the last byte if something must be done before that leaves."""
         if self._turn.before is None:

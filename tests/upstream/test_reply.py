@@ -36,9 +36,7 @@ def reply(source):
 
 def arrive(reply, *parts):
     for part in parts:
-        reply._chunks.append(part)
-        reply._size += len(part)
-    reply._wake()
+        reply._arrive(part)
 
 
 def test_what_has_come_is_returned_at_once_and_once(reply):
@@ -176,26 +174,25 @@ class TestForwarding:
         assert got == []
 
     async def test_content_goes_through_at_once(self, reply, got, forwarding):
-        reply._chunks.append(b"a")
-        assert reply._arrive()
+        assert reply._arrive(b"a")
         assert got == [b"a"]
 
     async def test_a_sink_that_has_enough_stops_it(self, reply, got, forwarding):
         for part, wants_more in ((b"a", True), (b"b", False), (b"c", True)):
-            reply._chunks.append(part)
-            assert reply._arrive() is wants_more
+            assert reply._arrive(part) is wants_more
         assert got == [b"a", b"b"]
         assert await forwarding == [b"c"]
 
     async def test_at_the_end_the_rest_is_returned(self, reply, got, forwarding):
-        reply._chunks += [b"a", b"b"]
+        for part in (b"a", b"b"):
+            reply._arrive_last(part)
         reply._finish(None)
         assert await forwarding == [b"ab"]
         assert got == []
         assert await reply.forward(got.append) == b""
 
     async def test_a_fault_comes_with_the_next_call(self, reply, got, forwarding):
-        reply._chunks.append(b"a")
+        reply._arrive_last(b"a")
         reply._finish(Truncated("closed"))
         assert await forwarding == [b"a"]
         with pytest.raises(Truncated):
@@ -206,6 +203,5 @@ class TestForwarding:
         with pytest.raises(asyncio.CancelledError):
             await forwarding
         assert source.told == ["resume", "abort"]
-        reply._chunks.append(b"late")
-        reply._arrive()
+        reply._arrive(b"late")
         assert got == []

@@ -4,12 +4,19 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from fairlead.turn import GatheredTransport
+
 Headers = list[tuple[bytes, bytes]]
+
+
+class Write(Protocol):
+    def __call__(self, body: bytes, *, is_last: bool) -> None: ...
 
 
 class Caller:
@@ -18,21 +25,21 @@ class Caller:
     ASGI tells of a client that left only to a task waiting in `receive()`. This tells at once, and costs no task.
     """
 
-    __slots__ = ("_abort", "_callback", "_flow", "is_gone", "start", "take_body", "task", "write")
+    __slots__ = ("_abort", "_callback", "flow", "is_gone", "start", "take_body", "task", "write")
 
     task: "asyncio.Task[None]"
     """Runs the app for this request. (Asking asyncio for the current task is a system call up to CPython 3.11.)"""
 
     start: Callable[[int, Headers], None]
     """Begins the response, as `http.response.start` does."""
-    write: Callable[[bytes, bool], None]
-    """Sends body (and whether more comes) as `http.response.body` does, without waiting: look at `is_slow` first."""
+    write: "Write"
+    """Sends body (and whether that was all) as `http.response.body` does, without waiting: look at `is_slow` first."""
 
     take_body: Callable[[int], bytes | None]
     """Returns the body if it is all there, and no more bytes than that; None if it has to be received."""
 
     def __init__(self, abort: Callable[[], None], flow: FlowControl) -> None:
-        self._flow = flow
+        self.flow = flow
         self.is_gone = False
         self._abort: Callable[[], None] | None = abort
         self._callback: Callable[[], None] | None = None
@@ -49,14 +56,10 @@ class Caller:
         elif self._abort is not None:
             self._callback = callback
 
-    @property
-    def is_slow(self) -> bool:
-        """Whether `send` would wait, because the client has not taken what was sent."""
-        return self._flow.write_paused
-
     def drained(self) -> Awaitable[None]:
-        """Wait until it would not; also over when the client is lost."""
-        return self._flow.drain()
+        """Wait until `send` would not wait because the client has not taken what was sent (`flow.write_paused`); also
+        over when the client is lost."""
+        return self.flow.drain()
 
     def abort(self) -> None:
         """End the connection without completing the response; no `on_gone` follows. Nothing after the response."""
@@ -81,7 +84,7 @@ def _start_nothing(status: int, headers: Headers) -> None:
     """The response is over, or its client lost."""
 
 
-def _write_nothing(body: bytes, more_body: bool) -> None:
+def _write_nothing(body: bytes, *, is_last: bool) -> None:
     """The response is over, or its client lost."""
 
 
@@ -90,12 +93,13 @@ def _take_nothing(most_bytes: int) -> None:
 
 
 class Outlet:
-    """The transport as a cycle uses it: the same `write`, but a `close` that the connection decides about."""
+    """The transport as a cycle uses it: the same writes, but a `close` that the connection decides about."""
 
-    __slots__ = ("abort", "close", "is_closing", "write")
+    __slots__ = ("abort", "close", "is_closing", "write", "write_part")
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None], abort: Callable[[], None]) -> None:
+    def __init__(self, transport: GatheredTransport, close: Callable[[], None], abort: Callable[[], None]) -> None:
         self.write = transport.write
+        self.write_part = transport.write_part
         self.is_closing = transport.is_closing
         self.close = close
         self.abort = abort
@@ -143,7 +147,7 @@ class GuardedCycle(RequestResponseCycle):
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if message["type"] == "http.response.body":
-            self.write(message.get("body", b""), message.get("more_body", False))
+            self.write(message.get("body", b""), is_last=not message.get("more_body", False))
         elif message["type"] == "http.response.start":
             self.start(message["status"], list(message.get("headers", ())))
         else:
@@ -181,33 +185,41 @@ class GuardedCycle(RequestResponseCycle):
     def _has_body(self, status: int) -> bool:
         return self.scope["method"] != "HEAD" and status not in (204, 304)
 
-    def write(self, body: bytes, more_body: bool) -> None:
+    def write(self, body: bytes, *, is_last: bool) -> None:
         """Send a part of the body at once, however slow the client is."""
         if self.disconnected:
             return
         if not self.response_started or self.response_complete:
             raise RuntimeError("A body was sent before the response was started, or after its end")
         head, self._held_head = self._held_head, b""
+        if self.chunked_encoding:
+            data = b"%b%x\r\n%b\r\n" % (head, len(body), body) if body else head
+        else:
+            data = head + self._counted(body, is_last=is_last)
+        outlet = cast(Outlet, self.transport)
+        if not is_last:
+            if data:
+                outlet.write_part(data)
+            return
+        if self.chunked_encoding:
+            data += b"0\r\n\r\n"
+        if data:
+            outlet.write(data)
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _counted(self, body: bytes, *, is_last: bool) -> bytes:
+        """Return what is sent of a body that has a length."""
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
-            data = head
-        elif self.chunked_encoding:
-            data = b"%b%x\r\n%b\r\n" % (head, len(body), body) if body else head
-            if not more_body:
-                data += b"0\r\n\r\n"
-        else:
-            self.expected_content_length -= len(body)
-            if self.expected_content_length < 0 or (self.expected_content_length and not more_body):
-                raise RuntimeError("The body is not as long as content-length says")
-            data = head + body if head else body
-        if data:
-            self.transport.write(data)
-        if not more_body:
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
+            return b""
+        self.expected_content_length -= len(body)
+        if self.expected_content_length < 0 or (self.expected_content_length and is_last):
+            raise RuntimeError("The body is not as long as content-length says")
+        return body
 
     async def receive(self) -> ASGIReceiveEvent:
         """As uvicorn's, but reading is resumed only while this request has more to read."""
@@ -258,6 +270,6 @@ class Http10Cycle(GuardedCycle):
         self.chunked_encoding = False
         super().start(status, [pair for pair in headers if pair[0] != b"transfer-encoding"])
 
-    def write(self, body: bytes, more_body: bool) -> None:
+    def write(self, body: bytes, *, is_last: bool) -> None:
         self.expected_content_length = len(body)  # what is counted then comes out even
-        super().write(body, more_body)
+        super().write(body, is_last=is_last)

@@ -17,6 +17,14 @@ class Receive(Protocol):
     def __call__(self) -> Awaitable[Message]: ...
 
 
+class Write(Protocol):
+    def __call__(self, body: bytes, /, *, is_last: bool) -> None: ...
+
+
+class Flow(Protocol):
+    write_paused: bool
+
+
 class CallerConnection(Protocol):
     """What our server protocol offers beside ASGI, in `scope["extensions"]["fairlead.connection"]`.
 
@@ -27,8 +35,8 @@ class CallerConnection(Protocol):
     task: "asyncio.Task[None]"
     """The one that handles the request."""
     start: Callable[[int, Headers], None]
-    write: Callable[[bytes, bool], None]
-    """As ASGI's `http.response.start` and `.body` (with its `more_body`), but never waiting: they can be called from
+    write: "Write"
+    """As ASGI's `http.response.start` and `.body`, but never waiting: they can be called from
     the event that brings the content, where a `send` would need a task to be woken for each chunk."""
     take_body: Callable[[int], bytes | None]
     """Returns the request's body if it is all there, as nearly always, and has no more bytes than that; None if it has
@@ -38,8 +46,8 @@ class CallerConnection(Protocol):
         """Call `callback` when the caller of the current request leaves; at once if it has left already."""
 
     @property
-    def is_slow(self) -> bool:
-        """Whether the client has not taken what was sent, so that more should wait."""
+    def flow(self) -> "Flow":
+        """Says whether the client has not taken what was sent, so that more should wait."""
 
     def drained(self) -> Awaitable[None]:
         """Wait until it has."""
@@ -55,11 +63,13 @@ class HttpDownstream:
     (`is_expired`).
     """
 
-    __slots__ = ("_connection", "_task", "is_expired", "is_gone", "is_started")
+    __slots__ = ("_connection", "_flow", "_task", "is_expired", "is_gone", "is_started", "write")
 
     def __init__(self, scope: Scope) -> None:
         self._connection: CallerConnection = scope["extensions"]["fairlead.connection"]
+        self._flow: Flow = self._connection.flow
         self._task = self._connection.task
+        self.write = self._connection.write
         self.is_gone = False
         self.is_expired = False
         self.is_started = False
@@ -77,7 +87,7 @@ class HttpDownstream:
 
     @property
     def is_slow(self) -> bool:
-        return self._connection.is_slow
+        return self._flow.write_paused
 
     def drained(self) -> Awaitable[None]:
         return self._connection.drained()
@@ -89,9 +99,6 @@ class HttpDownstream:
     def start(self, status: int, headers: Headers) -> None:
         self.is_started = True
         self._connection.start(status, headers)
-
-    def write(self, data: bytes, *, is_last: bool) -> None:
-        self._connection.write(data, not is_last)
 
     def abort(self) -> None:
         self._connection.abort()

@@ -108,8 +108,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self.transport = cast(asyncio.Transport, GatheredTransport(transport, self.turn))
-        self._outlet = Outlet(self.transport, self._end_of_response, self._abort)
+        gathered = GatheredTransport(transport, self.turn)
+        self.transport = cast(asyncio.Transport, gathered)
+        self._outlet = Outlet(gathered, self._end_of_response, self._abort)
         self._scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},

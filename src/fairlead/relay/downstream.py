@@ -28,7 +28,7 @@ class Downstream(Protocol):
     def start(self, status: int, headers: Headers) -> None:
         """Promise a reply: from here on its status cannot be changed."""
 
-    def write(self, data: bytes, *, is_last: bool) -> None:
+    def write(self, data: bytes, /, *, is_last: bool) -> None:
         """Send content; with `is_last` the reply is complete. `data` may be empty then."""
 
     def abort(self) -> None:

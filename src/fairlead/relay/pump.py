@@ -45,11 +45,13 @@ async def pump(
     own limit, which tells nobody who waits here.
     """
 
+    write, read_along = downstream.write, tap.feed
+
     def take(data: bytes) -> bool:
         if splicer is not None:
             data = splicer.feed(data)
-        tap.feed(data)
-        downstream.write(data, is_last=False)
+        read_along(data)
+        write(data, is_last=False)
         return not downstream.is_slow
 
     def adapt(data: bytes) -> bool:

@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_acked_before",
+        "_body",
         "_can_serve_again",
         "_deadline",
         "_framing_bytes",
@@ -74,6 +75,7 @@ class Connection(asyncio.Protocol):
         "idle_since",
         "is_closed",
         "loop",
+        "on_body",
         "opened_at",
         "served",
     )
@@ -93,6 +95,9 @@ class Connection(asyncio.Protocol):
         self._limits = limits
         self._on_idle = on_idle
         self._on_closed = on_closed
+        self._body: list[bytes] = []
+        """Content from the present read of the socket."""
+        self.on_body = self._body.append  # for the parser: once for each chunk of a stream, so without a call of ours
         self._parser = httptools.HttpResponseParser(self)
         self._socket = sock  # the very one: the stand-in that uvloop's transports offer takes thrice as long to ask
         self._tcp: asyncio.Transport = cast(asyncio.Transport, None)
@@ -234,7 +239,6 @@ class Connection(asyncio.Protocol):
         if reply is None:  # nothing was asked: a late 408, a surplus reply
             self._transport.abort()
             return
-        before = reply.body_bytes
         if not reply.status:
             self._head_bytes += len(data)
             self._head.append(data)
@@ -242,29 +246,40 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(ProtocolError("the provider switched protocols"))
-            return
         except httptools.HttpParserError as error:
+            self._take_last(reply)
             self._fail(ProtocolError(f"not HTTP: {error}"))
-            return
-        if self._reply is None:
-            self._rest()
-        elif reply.body_bytes > before:
-            self._count_content(reply)
-        elif not reply.status:
-            self._check("head of the reply", self._head_bytes, self._limits.max_head_bytes)
         else:
-            self._framing_bytes += len(data)
-            self._check("chunk framing", self._framing_bytes, self._limits.max_framing_bytes)
+            if self._reply is None:
+                self._rest()
+            elif self._body:
+                self._take(reply)
+            elif not reply.status:
+                self._check("head of the reply", self._head_bytes, self._limits.max_head_bytes)
+            else:
+                self._framing_bytes += len(data)
+                self._check("chunk framing", self._framing_bytes, self._limits.max_framing_bytes)
 
-    def _count_content(self, reply: Reply) -> None:
+    def _take(self, reply: Reply) -> None:
+        """Hand on the content that has come; more is to come."""
+        body = self._body
+        data = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
         self._framing_bytes = 0
         self._progress_at = clock.monotonic()
-        if not reply._arrive() and not self._is_paused:
+        if not reply._arrive(data) and not self._is_paused:
             self._is_paused = True
             self._tcp.pause_reading()
 
+    def _take_last(self, reply: Reply) -> None:
+        """Hand on the content that has come before the end, if there is some."""
+        if self._body:
+            reply._arrive_last(b"".join(self._body))
+            self._body.clear()
+
     def _rest(self) -> None:
         """The reply has ended, and what came with it has been looked at."""
+        self._body.clear()  # of a surplus reply
         if not self._can_serve_again:
             self._transport.abort()
             return
@@ -341,17 +356,10 @@ class Connection(asyncio.Protocol):
                 return
         reply._begin(status, text[:end])
 
-    def on_body(self, body: bytes) -> None:
-        reply = self._reply
-        if reply is not None:
-            size = len(body)
-            reply._chunks.append(body)
-            reply._size += size
-            reply.body_bytes += size
-
     def on_message_complete(self) -> None:
         reply = self._reply
         if reply is None or not reply.status:
             return
+        self._take_last(reply)
         self._can_serve_again = self._parser.should_keep_alive() and not self._unsent()
         self._end_reply(None)

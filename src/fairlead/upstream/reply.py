@@ -109,17 +109,26 @@ class Reply:
         self.status, self._head, self._lower_head = status, head, head.lower()
         self._wake()
 
-    def _arrive(self) -> bool:
+    def _arrive(self, data: bytes) -> bool:
         """The connection has brought content, and more is to come. Returns whether to read on."""
         self._arrived = True
+        self.body_bytes += len(data)
         if self._sink is None:
+            self._chunks.append(data)
+            self._size += len(data)
             self._wake()
             return self._size <= HIGH_WATER_BYTES
-        if self._sink(self._take()):
+        if self._sink(data):  # all that came before has been read
             return True
         self._sink = None
         self._wake()
         return False
+
+    def _arrive_last(self, data: bytes) -> None:
+        """The connection has brought content, and the end of the reply with it, or a fault."""
+        self.body_bytes += len(data)
+        self._chunks.append(data)
+        self._size += len(data)
 
     def abort(self) -> None:
         """Give up: unless the reply is complete, its connection is closed at once, so that the provider stops."""
