@@ -270,6 +270,24 @@ class TestTimeouts:
         assert deck.outcome().error == ""
         assert deck.is_kept
 
+    def test_one_that_takes_its_time_is_not_cut_off_by_what_was_set_for_an_earlier_one(self, loop, deck):
+        for _ in range(3):
+            deck.feed(OK)
+            loop.advance(1.3)
+            deck.send(timeouts=Timeouts(first_byte_s=10.0, idle_s=5.0))
+        loop.advance(9.9)
+        assert self.phase(deck) is None
+        loop.advance(0.2)
+        assert self.phase(deck) == ("first_byte", 10.0)
+
+    def test_however_many_there_were_one_timer_is_left_and_none_after_the_connection(self, loop, deck):
+        for first_byte_s in (10.0, 2.0, 10.0, 1.0, 3.0):
+            deck.feed(OK)
+            deck.send(timeouts=Timeouts(first_byte_s=first_byte_s, idle_s=5.0))
+        assert sum(not timer.cancelled() for timer in loop._timers) == 1
+        deck.break_off()
+        assert all(timer.cancelled() for timer in loop._timers)
+
     def test_every_request_has_its_own(self, loop, deck):
         deck.feed(OK)
         loop.advance(9.0)

@@ -48,11 +48,11 @@ LAST_WITH_COST = event(b'"choices":[],"usage":{%b,%b}' % (OURS, TOLD))
 class TestWholeReply:
     def test_the_cost_stands_first_in_the_usage_and_all_else_as_it_was(self):
         body = b'{ "choices":[],"big":123456789012345678901234567890, "usage":{%b} ,"x":1.10}\n'
-        assert with_cost(body % TOLD, bill_of) == (body % (OURS + b"," + TOLD), USAGE)
+        assert with_cost(body % TOLD, bill_of) == (body % (OURS + b"," + TOLD), USAGE, BILL)
 
     def test_numbers_are_exact_and_plain(self):
         def told(nanos):
-            body, _ = with_cost(b'{"usage":{"prompt_tokens":1}}', lambda usage: Bill(nanos))
+            body, *_ = with_cost(b'{"usage":{"prompt_tokens":1}}', lambda usage: Bill(nanos))
             return body.removeprefix(b'{"usage":{"cost":').removesuffix(b',"is_byok":false,"prompt_tokens":1}}')
 
         assert [told(nanos) for nanos in (0, 1, 10, 10**9, 10**10, 1_000_000_001, 540)] == [
@@ -62,14 +62,14 @@ class TestWholeReply:
     @given(st.integers(0, 10**14), st.integers(0, 10**14), st.integers(0, 10**14))
     def test_any_number_comes_out_as_it_went_in(self, total, prompt, completion):
         nanos = (total, prompt, completion)
-        body, _ = with_cost(b'{"usage":{"prompt_tokens":1}}', lambda usage: Bill(*nanos))
+        body, *_ = with_cost(b'{"usage":{"prompt_tokens":1}}', lambda usage: Bill(*nanos))
         usage = json.loads(body, parse_float=Decimal)["usage"]
         details = usage["cost_details"]
         told = usage["cost"], details["upstream_inference_prompt_cost"], details["upstream_inference_completions_cost"]
         assert tuple(map(Decimal, told)) == tuple(Decimal(number) / 10**9 for number in nanos)
 
     def test_without_known_parts_there_are_no_details(self):
-        body, _ = with_cost(b'{"usage":{"prompt_tokens":1}}', lambda usage: Bill(5))
+        body, *_ = with_cost(b'{"usage":{"prompt_tokens":1}}', lambda usage: Bill(5))
         assert json.loads(body)["usage"] == {"cost": 5e-9, "is_byok": False, "prompt_tokens": 1}
 
     @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ class TestWholeReply:
         ],
     )  # fmt: skip
     def test_without_usage_nothing_is_touched(self, body):
-        assert with_cost(body, bill_of) == (body, None)
+        assert with_cost(body, bill_of) == (body, None, None)
 
     def test_without_a_known_price_nothing_is_touched(self):
         body = b'{"usage":{%b}}' % TOLD
-        assert with_cost(body, unknown) == (body, USAGE)
+        assert with_cost(body, unknown) == (body, USAGE, None)
 
     @pytest.mark.parametrize(
         ("before", "after"),
@@ -101,23 +101,23 @@ class TestWholeReply:
         ],
     )  # fmt: skip
     def test_ours_replaces_the_providers(self, before, after):
-        body, _ = with_cost(b'{"usage":{%b}}' % before, bill_of)
+        body, *_ = with_cost(b'{"usage":{%b}}' % before, bill_of)
         assert body == b'{"usage":{%b,%b}}' % (OURS, after)
 
     def test_nothing_may_be_left_of_the_providers(self):
-        body, usage = with_cost(b'{"usage":{ "cost":1}}', bill_of)
+        body, usage, _ = with_cost(b'{"usage":{ "cost":1}}', bill_of)
         assert body == b'{"usage":{%b}}' % OURS
         assert usage.reported_usd_nanos == 10**9
 
     def test_only_the_outermost(self):
         body = b'{"usage":{%b},"x_groq":{"usage":{"prompt_tokens":1}},"y":"\\"usage\\":{"}' % TOLD
-        found, usage = with_cost(body, bill_of)
+        found, usage, _ = with_cost(body, bill_of)
         assert usage == USAGE
         assert found == body.replace(TOLD, OURS + b"," + TOLD)
 
     def test_of_two_the_last_as_every_parser_has_it(self):
         body = b'{"usage":{"prompt_tokens":1},"usage":{"prompt_tokens":2}}'
-        found, usage = with_cost(body, bill_of)
+        found, usage, _ = with_cost(body, bill_of)
         assert usage == Usage(2)
         assert json.loads(found)["usage"]["cost"] == 0.0000735
 
@@ -131,7 +131,7 @@ class TestWholeReply:
         ids=["long", "deep, and with what has to go", "one of many alike"],
     )
     def test_what_is_too_odd_is_told_but_not_touched(self, body):
-        assert with_cost(body, bill_of) == (body, Usage(1))
+        assert with_cost(body, bill_of) == (body, Usage(1), BILL)
 
     @pytest.mark.parametrize(
         "body",
@@ -143,7 +143,7 @@ class TestWholeReply:
         ids=["deep", "escaped", "many"],
     )
     def test_the_odd_is_found_where_there_is_nothing_like_it(self, body):
-        found, usage = with_cost(body, bill_of)
+        found, usage, _ = with_cost(body, bill_of)
         assert usage == Usage(1)
         assert found == body.replace(b'{"prompt_tokens":1', b'{%b,"prompt_tokens":1' % OURS)
 
@@ -336,7 +336,7 @@ class TestAnyReply:
     @given(replies, written, st.booleans())
     def test_it_reads_as_before_but_for_our_members(self, reply, separators, is_ascii):
         text = json.dumps(reply, separators=separators, ensure_ascii=is_ascii).encode()
-        body, usage = with_cost(text, bill_of)
+        body, usage, _ = with_cost(text, bill_of)
         assert usage.prompt_tokens == 3
         found = json.loads(body, object_pairs_hook=unrepeated)
         assert found == {**reply, "usage": {**reply["usage"], **MEMBERS}}
@@ -348,7 +348,7 @@ class TestAnyReply:
     def test_a_stream_is_changed_as_the_reply_is(self, reply, separators, cuts):
         text = json.dumps(reply, separators=separators).encode()
         stream = words("Hi") + b"data: " + text + b"\n\n" + DONE
-        body, _ = with_cost(text, bill_of)
+        body, *_ = with_cost(text, bill_of)
         assert spliced(chunks(stream, cuts)) == words("Hi") + b"data: " + body + b"\n\n" + DONE
 
 

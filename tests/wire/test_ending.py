@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.wire.ending import ended_in, finish_reason, is_done, is_whole, reply_id
+from fairlead.wire.ending import ended_in, finish_reason, is_done, is_whole, reason_and_id, reply_id
 
 DONE = b"data: [DONE]\n\n"
 
@@ -143,3 +143,22 @@ class TestEndedIn:
     def test_noise(self, noise):
         assert ended_in(noise) == set()
         assert ended_in(b'data: {"finish_reason":"stop"' + noise) == set()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"id":"x-1","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}',
+        b'{"choices":[{"finish_reason":"length"},{"finish_reason":null}],"id":"late"}',
+        b'{"choices":[{"finish_reason":"length"},{"finish_reason":"stop"}]}',
+        b'{"id":"x","choices":[]}',
+        b"{}",
+        b"no JSON",
+        b'{"id":7,"choices":[{"finish_reason":"stop"}]}',
+        b'{"id":"x","choices":[{"index":"0","finish_reason":"stop"}]}',
+        b'{"id":"x","choices":null,"usage":{}}',
+        b'{"id":"%b","choices":[{"finish_reason":"stop"}]}' % (b"x" * 300),
+    ],
+)
+def test_of_a_whole_reply_both_are_found_in_one_go(reply):
+    assert reason_and_id(reply) == (finish_reason(reply), reply_id(reply))

@@ -14,6 +14,8 @@ from fairlead.turn import GatheredTransport
 
 Headers = list[tuple[bytes, bytes]]
 
+_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
+
 
 class Write(Protocol):
     def __call__(self, body: bytes, *, is_last: bool) -> None: ...
@@ -163,14 +165,8 @@ class GuardedCycle(RequestResponseCycle):
         self.waiting_for_100_continue = False
         lines = [STATUS_LINE[status]]
         for name, value in (*self.default_headers, *headers):
-            if name == b"content-length":
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
+            if name in _FRAMING and not self._frame(name, value):
                 continue
-            elif name == b"transfer-encoding":
-                continue  # ours to say, and only once
             lines.append(b"%b: %b\r\n" % (name, value))
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -181,6 +177,17 @@ class GuardedCycle(RequestResponseCycle):
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
             raise RuntimeError("A response header has a line break or a NUL in it")
         self._held_head = head + b"\r\n"
+
+    def _frame(self, name: bytes, value: bytes) -> bool:
+        """Take in what a header says of the framing; return whether it goes out as it is."""
+        if name == b"content-length":
+            self.expected_content_length = int(value)
+            self.chunked_encoding = False
+            return True
+        if name == b"connection" and b"close" in value.lower():
+            self.keep_alive = False
+            return False
+        return name == b"connection"  # a transfer coding is ours to say, and only once
 
     def _has_body(self, status: int) -> bool:
         return self.scope["method"] != "HEAD" and status not in (204, 304)

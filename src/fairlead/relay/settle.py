@@ -19,7 +19,7 @@ from fairlead.health.endpoint import Attempt
 from fairlead.relay.stick import Stay
 from fairlead.telemetry.record import ExchangeRecord
 from fairlead.wire.encoding import decoded
-from fairlead.wire.ending import finish_reason, reply_id
+from fairlead.wire.ending import finish_reason, reason_and_id, reply_id
 from fairlead.wire.tokens import TokenEstimates
 from fairlead.wire.usage import last_usage, usage_of_reply
 
@@ -43,6 +43,8 @@ class Unsettled(msgspec.Struct):
     ended_at: float
     usage: Usage | None = None
     """Where it has been read already."""
+    usd_nanos: int | None = None
+    """What that costs, where it has been reckoned already."""
 
 
 def settle(record: ExchangeRecord, board: HealthBoard, estimates: TokenEstimates) -> None:
@@ -56,14 +58,16 @@ def settle(record: ExchangeRecord, board: HealthBoard, estimates: TokenEstimates
     if usage is None and content is not None:
         usage = usage_of_reply(content) if unsettled.is_whole else last_usage(content)
     if content is not None:
-        record.finish_reason, record.upstream_id = finish_reason(content), reply_id(content)
+        found = reason_and_id(content) if unsettled.is_whole else (finish_reason(content), reply_id(content))
+        record.finish_reason, record.upstream_id = found
     if record.end == "cut":
         record.finish_reason = "error"
     if usage is None:
         charge_estimate(record, endpoint, estimates)
         return
     record.usage = usage
-    record.cost_usd_nanos = cost_of(endpoint.price, usage)
+    usd_nanos = unsettled.usd_nanos
+    record.cost_usd_nanos = cost_of(endpoint.price, usage) if usd_nanos is None else usd_nanos
     if usage.completion_tokens == 0 and record.finish_reason in ("", "error"):
         record.cost_usd_nanos = 0
     if isinstance(record.stay, Stay):

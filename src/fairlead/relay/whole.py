@@ -37,7 +37,7 @@ async def deliver_whole(
     routing: Routing | None = None,
 ) -> None:
     """Deliver. `deadline` and `asked_at` are `clock.monotonic` time. Raises CancelledError when the caller has left."""
-    content, usage, outcome, was_slow = won.content, None, GONE, False
+    content, usage, bill, outcome, was_slow = won.content, None, None, GONE, False
     sent = content
     encoding = encoding_of(won.reply.header(b"content-encoding"))
     try:
@@ -52,7 +52,7 @@ async def deliver_whole(
                 metadata_of(routing, won, record),
             )
         else:
-            sent, usage = with_cost(content, functools.partial(bill_of, won.dispatch.endpoint.price))
+            sent, usage, bill = with_cost(content, functools.partial(bill_of, won.dispatch.endpoint.price))
             content = sent
         if downstream.is_slow:  # with the replies to requests sent before this one
             was_slow = True
@@ -73,6 +73,7 @@ async def deliver_whole(
         won.record.duration_s = now - won.attempt.begun_at
         board.end(won.attempt, outcome, now)
         attempt = won.attempt if outcome is OK and not was_slow else None
-        record.unsettled = Unsettled(won.dispatch.endpoint, content, True, encoding, attempt, now, usage)
+        usd_nanos = bill.usd_nanos if bill is not None else None
+        record.unsettled = Unsettled(won.dispatch.endpoint, content, True, encoding, attempt, now, usage, usd_nanos)
         if len(content) > KEEP_LIMIT_BYTES:
             settle(record, board, estimates)

@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         "_tcp",
         "_timeouts",
         "_timer",
+        "_timer_at",
         "_transport",
         "_turn",
         "_unsent_bytes",
@@ -110,6 +111,7 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._acked_before = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._timeouts = Timeouts()
         self._deadline = 0.0
         self._progress_at = 0.0
@@ -159,8 +161,9 @@ class Connection(asyncio.Protocol):
             self._transport.writelines([head, *body])
         else:
             self._transport.write(b"".join((head, *body)))
-        first_look_s = min(timeouts.first_byte_s, timeouts.idle_s, deadline - now)
-        self._timer = self.loop.call_later(first_look_s, self._on_timer)
+        first_look_at = min(now + min(timeouts.first_byte_s, timeouts.idle_s), deadline)
+        if self._timer is None or first_look_at < self._timer_at:
+            self._look_at(first_look_at, now)
         return reply
 
     def resume(self) -> None:
@@ -185,9 +188,6 @@ class Connection(asyncio.Protocol):
 
     def _end_reply(self, error: UpstreamError | None) -> None:
         reply, self._reply = self._reply, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if reply is not None:
             reply._finish(error)
 
@@ -198,11 +198,19 @@ class Connection(asyncio.Protocol):
 
     # -- time limits ---------------------------------------------------------------------------------------------
 
+    def _look_at(self, at: float, now: float) -> None:
+        """Set the one timer of this connection. It outlives the exchange that it was set for: the next one is seldom in
+        more of a hurry, and nearly all are over before it fires."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self.loop.call_later(at - now, self._on_timer), at
+
     def _on_timer(self) -> None:
-        """One timer an exchange: when it fires, see which limit is next, and wait for that.
+        """See which limit is next, and wait for that.
 
         Never longer than `idle_s`, since content moves no timer: its limit may have begun to run meanwhile.
         """
+        self._timer = None
         reply, now = self._reply, clock.monotonic()
         if reply is None:
             return
@@ -217,9 +225,8 @@ class Connection(asyncio.Protocol):
         elif now >= due and not self._is_paused:
             self._fail(UpstreamTimeout("idle" if reply._arrived else "first_byte", phase_limit_s))
         else:
-            next_look_s = phase_limit_s if self._is_paused else due - now
-            next_look_s = min(next_look_s, self._timeouts.idle_s, self._deadline - now)
-            self._timer = self.loop.call_later(next_look_s, self._on_timer)
+            next_look_at = now + phase_limit_s if self._is_paused else due
+            self._look_at(min(next_look_at, now + self._timeouts.idle_s, self._deadline), now)
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------
 
@@ -303,6 +310,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         reply = self._reply
         if reply is not None:  # no end was announced: a reset, or TLS without its close_notify
             where = f"after {reply.body_bytes} bytes of the body" if reply.status else "before the reply"

@@ -148,7 +148,7 @@ class Reply:
     def header(self, name: bytes) -> bytes:
         """Return the value of the first header of that (lower-case) name, b"" when there is none."""
         # Looked for where it is asked for: a reply has some 18 headers, of which a handful matter.
-        at = self._lower_head.find(b"\r\n%b:" % name)
+        at = self._lower_head.find(b"\r\n" + name + b":")
         return self._head[at + len(name) + 3 : self._head.index(b"\r\n", at + 2)].strip() if at >= 0 else b""
 
     @property

@@ -13,6 +13,7 @@ outermost. Text of a model cannot look like one, since quotes in a string come w
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -63,17 +64,27 @@ class _AnyObject(msgspec.Struct):
 _ANY_OBJECT = msgspec.json.Decoder(_AnyObject)
 
 
-def with_cost(body: bytes, bill_of: BillOf) -> tuple[bytes, Usage | None]:
-    """Return a whole JSON reply with the cost in its usage, and the usage as the provider has told it."""
+class Costed(NamedTuple):
+    """A whole reply with its cost, the usage as the provider has told it, and the bill of that."""
+
+    body: bytes
+    usage: Usage | None = None
+    bill: Bill | None = None
+
+
+def with_cost(body: bytes, bill_of: BillOf) -> Costed:
+    """Return a whole JSON reply with the cost in its usage."""
     told = usage_object_of(body)
     usage = usage_of(told) if told is not None else None
     bill = bill_of(usage) if usage is not None else None
     if bill is None or told is None or len(told) > MOST_USAGE_BYTES:
-        return body, usage
+        return Costed(body, usage, bill)
     brace = _brace_of_reply(body, told)
-    if not brace or (_has_cost(told) and _CONTAINER.fullmatch(told) is None):
-        return body, usage
-    return b"".join((body[:brace], _spliced(told, bill), body[brace + len(told) :])), usage
+    has_cost = _has_cost(told)
+    if not brace or (has_cost and _CONTAINER.fullmatch(told) is None):
+        return Costed(body, usage, bill)
+    spliced = _spliced(told, bill, has_cost=has_cost)
+    return Costed(b"".join((body[:brace], spliced, body[brace + len(told) :])), usage, bill)
 
 
 def _brace_of_reply(body: bytes, told: bytes) -> int:
@@ -191,7 +202,7 @@ class CostSplicer:
             return usage_object
         bill = self._bill_of(usage)
         self.usage, self.cost_usd_nanos = usage, bill.usd_nanos if bill is not None else None
-        return _spliced(usage_object, bill) if bill is not None else usage_object
+        return _spliced(usage_object, bill, has_cost=_has_cost(usage_object)) if bill is not None else usage_object
 
 
 def _line_start(text: bytes, at: int) -> int:
@@ -214,24 +225,24 @@ def _has_cost(usage_object: bytes) -> bool:
     return b'"cost' in usage_object or b'"is_byok"' in usage_object
 
 
-def _spliced(usage_object: bytes, bill: Bill) -> bytes:
+def _spliced(usage_object: bytes, bill: Bill, *, has_cost: bool) -> bytes:
     theirs = usage_object[1:-1]
-    if _has_cost(theirs):
+    if has_cost:
         theirs = b",".join(member[0] for member in _MEMBER.finditer(theirs) if member[1] not in _OURS)
     return b"".join((b"{", _members(bill), b"," if theirs.strip() else b"", theirs, b"}"))
 
 
 def _members(bill: Bill) -> bytes:
-    members = b'"cost":%b,"is_byok":false' % _usd(bill.usd_nanos)
-    if bill.prompt_usd_nanos is not None and bill.completion_usd_nanos is not None:
-        members += (
-            b',"cost_details":{"upstream_inference_cost":null,"upstream_inference_prompt_cost":%b,'
-            b'"upstream_inference_completions_cost":%b}'
-        ) % (_usd(bill.prompt_usd_nanos), _usd(bill.completion_usd_nanos))
-    return members
+    prompt, completion = bill.prompt_usd_nanos, bill.completion_usd_nanos
+    if prompt is None or completion is None:
+        return b'"cost":%b,"is_byok":false' % _usd(bill.usd_nanos)
+    return (
+        b'"cost":%b,"is_byok":false,"cost_details":{"upstream_inference_cost":null,"upstream_inference_prompt_cost":%b,'
+        b'"upstream_inference_completions_cost":%b}'
+    ) % (_usd(bill.usd_nanos), _usd(prompt), _usd(completion))
 
 
 def _usd(nanos: int) -> bytes:
     """An exact decimal number: neither noise of a float nor an exponent."""
-    usd, rest = divmod(nanos, 10**9)
-    return b"%d" % usd if not rest else (b"%d.%09d" % (usd, rest)).rstrip(b"0")
+    usd, rest = divmod(nanos, 1_000_000_000)
+    return (b"%d.%09d" % (usd, rest)).rstrip(b"0") if rest else b"%d" % usd

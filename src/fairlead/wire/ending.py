@@ -8,6 +8,9 @@ import re
 
 import msgspec
 
+MOST_REASON_CHARS = 64
+MOST_ID_CHARS = 256
+
 _FINISH = b'"finish_reason"'
 _FINISH_REASON = re.compile(rb'"finish_reason"\s{0,8}:\s{0,8}"([^"\\]{1,64})"')
 _FIRST_MEMBER = re.compile(rb'\s{0,8}\{\s{0,8}"id"\s{0,8}:\s{0,8}"([^"\\]{1,256})"')
@@ -29,8 +32,14 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
 
 
+class _Whole(msgspec.Struct):
+    id: str = ""
+    choices: list[_Choice] = []
+
+
 _NAMED = msgspec.json.Decoder(_Named)
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_WHOLE = msgspec.json.Decoder(_Whole)
 
 
 def is_done(tail: bytes) -> bool:
@@ -57,6 +66,16 @@ def ended_in(event: bytes) -> set[int]:
     return {choice.index for choice in chunk.choices if choice.finish_reason}
 
 
+def reason_and_id(reply: bytes) -> tuple[str, str]:
+    """Return `finish_reason` and `reply_id` of a whole reply, found in one go where it is made as usual."""
+    try:
+        whole = _WHOLE.decode(reply)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return finish_reason(reply), reply_id(reply)
+    reason = next((choice.finish_reason for choice in reversed(whole.choices) if choice.finish_reason), "")
+    return reason[:MOST_REASON_CHARS], whole.id[:MOST_ID_CHARS]
+
+
 def finish_reason(tail: bytes) -> str:
     """Return the last finish reason in a reply, or in the end of one; empty if it tells none."""
     at = tail.rfind(_FINISH)
@@ -80,6 +99,6 @@ def _id(event: bytes) -> str:
     if (found := _FIRST_MEMBER.match(event)) is not None:  # where nearly all have it
         return found[1].decode("utf-8", "replace")
     try:
-        return _NAMED.decode(event).id[:256]
+        return _NAMED.decode(event).id[:MOST_ID_CHARS]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""

@@ -46,7 +46,7 @@ def adapted_reply(
         members = _members(body)
         choices = [_choice(choice, identity) for choice in OBJECTS.decode(members.pop("choices", NULL))]
     except UNREADABLE:
-        return with_cost(body, bill_of)
+        return with_cost(body, bill_of)[:2]
     for name in REPLACED:
         members.pop(name, None)
     told = canonical_usage(members.pop("usage", NULL))

@@ -26,7 +26,7 @@ def usage_json(usage: Usage) -> bytes:
 def priced(usage: bytes, bill_of: BillOf) -> bytes:
     """Return the object with what that costs."""
     opening, end = b'{"usage":', b"}"
-    return with_cost(b"%b%b%b" % (opening, usage, end), bill_of)[0].removeprefix(opening).removesuffix(end)
+    return with_cost(b"%b%b%b" % (opening, usage, end), bill_of).body.removeprefix(opening).removesuffix(end)
 
 
 def _json(members: Members, usage: Usage) -> bytes:
