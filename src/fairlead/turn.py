@@ -22,16 +22,19 @@ class Turn:
     before it has returned.
     """
 
-    __slots__ = ("_waiting", "before")
+    __slots__ = ("_loop", "_waiting", "before")
 
     def __init__(self, before: Callable[[], None] | None = None) -> None:
         self.before = before
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[GatheredTransport] = []
 
     def add(self, transport: "GatheredTransport") -> None:
         """Flush `transport` at the end of this turn."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._end)
+            if self._loop is None:  # to ask for it is a system call up to CPython 3.11
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._end)
         self._waiting.append(transport)
 
     def _end(self) -> None:

@@ -282,7 +282,9 @@ class Attempts:
 
     def _timeouts(self, timeouts: Timeouts, now: float, left: int) -> Timeouts:
         """Return the limits of an attempt that leaves time for the `left` others."""
-        share_s = (self._deadline - now) / (min(left, MOST_SHARES) + 1)
+        share_s = self._deadline - now
+        if left:
+            share_s /= min(left, MOST_SHARES) + 1
         return timeouts if timeouts.first_byte_s <= share_s else replace(timeouts, first_byte_s=share_s)
 
     def _let_leave(self, attempt: Attempt, reply: Reply) -> None:
