@@ -5,16 +5,16 @@ processes. What comes before the window is warm-up.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import procfs
-from bench.load import ClosedLoop, Load, Paced
-from bench.request import ECHO_MODEL, HOLD_MODEL, Request, build_request, chat_body
+from bench.load import ClosedLoop, Paced
+from bench.request import HOLD_MODEL
 from bench.streams import Streams
 from bench.targets import Running
+from bench.window import BadRun, Window, check, quantile, until, window
 
 Numbers = dict[str, float]
 
@@ -27,7 +27,6 @@ SLOWLY_HZ = 50
 STREAMS = 200
 FEW_STREAMS = 20
 EVENTS_PER_S = 50
-_OPEN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,63 +41,21 @@ class Plan:
     """What it may take until all streams are open."""
 
 
-class BadRun(Exception):
-    """The target did not do what was asked, so its figures would be worthless."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What passed between two readings."""
-
-    seconds: float
-    count: int
-    cpu_s: float
-
-    @property
-    def busy(self) -> float:
-        """Share of one core that the target used."""
-        return self.cpu_s / self.seconds
-
-
-async def _window(target: Running, seconds: float, counter: Callable[[], int]) -> Window:
-    before_cpu, before_count, before_at = procfs.cpu_ns(target.pids()), counter(), time.perf_counter()
-    await asyncio.sleep(seconds)
-    after_cpu, after_count, after_at = procfs.cpu_ns(list(before_cpu)), counter(), time.perf_counter()
-    cpu_ns = sum(after_cpu.get(pid, spent) - spent for pid, spent in before_cpu.items())
-    return Window(after_at - before_at, after_count - before_count, cpu_ns / 1e9)
-
-
-def _request(target: Running, *, model: str = ECHO_MODEL, stream_events: int = 0) -> Request:
-    body = chat_body(model=target.model.replace("@model@", model), stream_events=stream_events)
-    return build_request(target.chat_url, target.headers, body)
-
-
-def _check(load: Load, counted: int) -> None:
-    if load.errors or not counted:
-        raise BadRun(f"{load.errors} errors and {counted} counted; the first error: {load.first_error}")
-
-
-def quantile(values: Sequence[float], q: float) -> float:
-    """The value that a share `q` of `values` does not exceed (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
-
-
 async def throughput(target: Running, plan: Plan) -> Numbers:
     """Closed loop of 64 connections: what a request costs, and how many one core answers.
 
     A target that is not at its limit when the load's core is gets its rate from what it used: a second of CPU
     divided by CPU per request.
     """
-    async with ClosedLoop(_request(target), CONNECTIONS) as load:
+    async with ClosedLoop(target.chat(), CONNECTIONS) as load:
         await asyncio.sleep(plan.warm_s)
-        window = await _window(target, plan.seconds, lambda: load.replies)
-        _check(load, window.count)
+        seen = await window(target.pids(), plan.seconds, lambda: load.replies)
+        check(load, seen.count)
     return {
-        "cpu_us_per_request": window.cpu_s * 1e6 / window.count,
-        "requests_per_core_s": window.count / window.cpu_s,
-        "requests_per_s": window.count / window.seconds,
-        "busy_percent": 100 * window.busy,
+        "cpu_us_per_request": seen.cpu_s * 1e6 / seen.count,
+        "requests_per_core_s": seen.count / seen.cpu_s,
+        "requests_per_s": seen.count / seen.seconds,
+        "busy_percent": 100 * seen.busy,
     }
 
 
@@ -113,7 +70,7 @@ async def latency(target: Running, plan: Plan) -> Numbers:
 
 async def warming(target: Running, plan: Plan) -> Numbers:
     """A load of which nothing is told: what comes after meets a target that has warmed up."""
-    async with ClosedLoop(_request(target), CONNECTIONS):
+    async with ClosedLoop(target.chat(), CONNECTIONS):
         await asyncio.sleep(min(WARMING_S, 2 * plan.seconds))
     return {}
 
@@ -125,12 +82,12 @@ async def slowly(target: Running, plan: Plan) -> Numbers:
 
 
 async def _paced(target: Running, plan: Plan, rate_hz: int) -> Sequence[float]:
-    async with Paced(_request(target), connections=32, rate_hz=rate_hz) as load:
+    async with Paced(target.chat(), connections=32, rate_hz=rate_hz) as load:
         await asyncio.sleep(plan.warm_s)
         warm = len(load.latencies_s)
         await asyncio.sleep(2 * plan.seconds)
         measured = load.latencies_s[warm:]
-        _check(load, len(measured))
+        check(load, len(measured))
         if load.backlog > rate_hz // 10:
             raise BadRun(f"the target cannot keep up with {rate_hz} requests/s: {load.backlog} wait")
     return measured
@@ -138,10 +95,10 @@ async def _paced(target: Running, plan: Plan, rate_hz: int) -> Sequence[float]:
 
 async def streaming(target: Running, plan: Plan) -> Numbers:
     """200 streams of 50 events a second: what an event costs."""
-    window, load, gaps = await _streamed(target, plan, STREAMS)
+    seen, load, gaps = await _streamed(target, plan, STREAMS)
     return {
-        "cpu_us_per_event": window.cpu_s * 1e6 / window.count,
-        "events_per_s": window.count / window.seconds,
+        "cpu_us_per_event": seen.cpu_s * 1e6 / seen.count,
+        "events_per_s": seen.count / seen.seconds,
         "first_event_p50_ms": 1e3 * quantile(load.first_event_s, 0.5),
         "gap_p99_ms": 1e3 * quantile(gaps, 0.99),
     }
@@ -149,40 +106,40 @@ async def streaming(target: Running, plan: Plan) -> Numbers:
 
 async def trickling(target: Running, plan: Plan) -> Numbers:
     """The same with 20 streams, which leave the slowest time to spare."""
-    window, _, gaps = await _streamed(target, plan, FEW_STREAMS)
-    return {"few_cpu_us_per_event": window.cpu_s * 1e6 / window.count, "few_gap_p99_ms": 1e3 * quantile(gaps, 0.99)}
+    seen, _, gaps = await _streamed(target, plan, FEW_STREAMS)
+    return {"few_cpu_us_per_event": seen.cpu_s * 1e6 / seen.count, "few_gap_p99_ms": 1e3 * quantile(gaps, 0.99)}
 
 
 async def _streamed(target: Running, plan: Plan, streams: int) -> tuple[Window, Streams, Sequence[float]]:
     """A window in which all streams are open, the load, and the gaps between events in that window."""
     events = round(EVENTS_PER_S * (plan.ramp_s + plan.warm_s + plan.seconds))
-    async with Streams(_request(target, stream_events=events), streams) as load:
-        await _until(lambda: load.opened == streams, f"{streams} streams", load)
+    async with Streams(target.chat(stream_events=events), streams) as load:
+        await until(lambda: load.opened == streams, f"{streams} streams", load)
         await asyncio.sleep(plan.warm_s)
         before = len(load.gaps_s)
-        window = await _window(target, plan.seconds, lambda: load.events)
+        seen = await window(target.pids(), plan.seconds, lambda: load.events)
         gaps = load.gaps_s[before:]
         if load.replies:
             raise BadRun(f"{load.replies} streams were over before the window was")
-        await _until(lambda: load.replies == streams, "the end of every stream", load)
-    _check(load, window.count)
-    return window, load, gaps
+        await until(lambda: load.replies == streams, "the end of every stream", load)
+    check(load, seen.count)
+    return seen, load, gaps
 
 
 async def holding(target: Running, plan: Plan) -> Numbers:
     """Streams that are open and silent: what each holds. Asked first, of processes that have just started."""
-    async with ClosedLoop(_request(target), connections=2) as load:
-        await _until(lambda: load.replies > 0, "a first reply", load)
+    async with ClosedLoop(target.chat(), connections=2) as load:
+        await until(lambda: load.replies > 0, "a first reply", load)
         await asyncio.sleep(plan.warm_s)
-        _check(load, load.replies)
+        check(load, load.replies)
     await asyncio.sleep(0.1)
     before = procfs.memory(target.pids())
     worker = max(procfs.cpu_ns(list(before)).items(), key=lambda item: item[1])[0]
-    async with Streams(_request(target, model=HOLD_MODEL, stream_events=1), plan.held_streams) as held:
-        await _until(lambda: held.opened == plan.held_streams, f"{plan.held_streams} streams", held)
+    async with Streams(target.chat(model=HOLD_MODEL, stream_events=1), plan.held_streams) as held:
+        await until(lambda: held.opened == plan.held_streams, f"{plan.held_streams} streams", held)
         await asyncio.sleep(0.2)
         after = procfs.memory(list(before))
-        _check(held, held.opened)
+        check(held, held.opened)
     if after.keys() != before.keys():
         raise BadRun("a process of the target ended")
     grown_bytes = sum(after[pid].pss_bytes - memory.pss_bytes for pid, memory in before.items())
@@ -191,14 +148,6 @@ async def holding(target: Running, plan: Plan) -> Numbers:
         "worker_idle_mb": before[worker].rss_bytes / 1024**2,
         "all_processes_idle_mb": sum(memory.pss_bytes for memory in before.values()) / 1024**2,
     }
-
-
-async def _until(is_reached: Callable[[], bool], what: str, load: Load) -> None:
-    deadline = time.perf_counter() + _OPEN_S
-    while not is_reached():
-        if load.errors or time.perf_counter() > deadline:
-            raise BadRun(f"waited in vain for {what}: {load.errors} errors; the first: {load.first_error}")
-        await asyncio.sleep(0.01)
 
 
 Measure = Callable[[Running, Plan], Coroutine[Any, Any, Numbers]]

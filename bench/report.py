@@ -81,10 +81,12 @@ def _values(rounds: Rounds, target: str, row: Row) -> list[float | None]:
     return found
 
 
-def summarize(rounds: Rounds, targets: Sequence[str], reference: str) -> list[tuple[Row, str, Spread, Spread | None]]:
+def summarize(
+    rounds: Rounds, targets: Sequence[str], reference: str, rows: Sequence[Row] = ROWS
+) -> list[tuple[Row, str, Spread, Spread | None]]:
     """A line per row and target: the row, the target, its spread, and the spread of its ratio to `reference`."""
     lines = []
-    for row in ROWS:
+    for row in rows:
         base = _values(rounds, reference, row)
         for target in targets:
             values = _values(rounds, target, row)
@@ -97,11 +99,11 @@ def summarize(rounds: Rounds, targets: Sequence[str], reference: str) -> list[tu
     return lines
 
 
-def table(rounds: Rounds, targets: Sequence[str], reference: str) -> str:
+def table(rounds: Rounds, targets: Sequence[str], reference: str, rows: Sequence[Row] = ROWS) -> str:
     """The table as Markdown that reads well unrendered."""
     cells = [["figure", "target", "median (min–max)", f"÷ {reference} (min–max)"]]
     before = ""
-    for row, target, spread, ratio in summarize(rounds, targets, reference):
+    for row, target, spread, ratio in summarize(rounds, targets, reference, rows):
         label = row.label if row.label != before else ""
         before = row.label
         cells.append([label, target, spread.text(row.digits), ratio.text(2) if ratio else ""])

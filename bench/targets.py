@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bench import procfs
 from bench.processes import NotReady, Processes, free_port
+from bench.request import ECHO_MODEL, Request, build_request, chat_body
 
 HERE = Path(__file__).parent
 PEERS = HERE / ".peers"
@@ -31,6 +32,8 @@ class Target:
     command: tuple[str, ...] = ()
     version: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    fill: Mapping[str, str] = field(default_factory=dict)
+    """Words for `files` and `command` beside those that all targets have."""
     ready: str = "/"
     """A GET of this answers 200 once it is ready; empty if it says so by saying where it listens."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +63,11 @@ class Running:
     roots: tuple[int, ...]
     """The processes that it is made of, with all their descendants."""
     model: str = "@model@"
+
+    def chat(self, *, model: str = ECHO_MODEL, size_bytes: int = 1024, stream_events: int = 0) -> Request:
+        """A chat request for it; with `stream_events` one for a stream of so many."""
+        body = chat_body(size_bytes, model=self.model.replace("@model@", model), stream_events=stream_events)
+        return build_request(self.chat_url, self.headers, body)
 
     def pids(self) -> list[int]:
         """All processes of the target that are alive now."""
@@ -103,6 +111,17 @@ def is_installed(target: Target) -> bool:
     return target.url is not None or shutil.which(_filler(_static())(target.command[0])) is not None
 
 
+def installed(asked: Iterable[Target]) -> list[Target]:
+    """Those of them that can be measured; of the others it is told on standard error."""
+    found = []
+    for target in asked:
+        if is_installed(target):
+            found.append(target)
+        else:
+            print(f"bench: {target.name} is left out: {target.command[0]} is not installed", file=sys.stderr)
+    return found
+
+
 def version(target: Target) -> str:
     """What the target says of its version, in one line."""
     if not target.version:
@@ -122,7 +141,7 @@ def start(target: Target, processes: Processes, *, upstream_port: int, key: str,
         return _attach(target, target.url, key)
     port = free_port()
     folder.mkdir(mode=0o755, parents=True)
-    values = {"port": port, "spare": free_port(), "upstream": upstream_port, "tmp": folder, "key": key}
+    values = {"port": port, "spare": free_port(), "upstream": upstream_port, "tmp": folder, "key": key, **target.fill}
     fill = _filler(_static() | values)
     for name in target.files:
         (folder / name).write_text(fill((HERE / "targets" / name).read_text()))

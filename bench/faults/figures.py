@@ -8,7 +8,7 @@ from bench.faults.fleet import BAD
 from bench.faults.gatewaylog import GatewayLog, Heard, Tried
 from bench.faults.scenarios import Course
 from bench.faults.traffic import PATIENCE_S, Answer
-from bench.figures import quantile
+from bench.window import quantile
 
 Numbers = dict[str, float]
 """By name, those of `ROWS` in `table`; what did not happen is missing."""

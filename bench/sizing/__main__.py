@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from bench import machine
-from bench.figures import BadRun
 from bench.processes import NotReady
 from bench.sizing import commands, memory, streams, table
 from bench.sizing.reckon import Constants, Wanted, needs
+from bench.window import BadRun
 
 LOADS = (
     Wanted(1_000, 20, 15, 300, models=10, cores_per_host=4),

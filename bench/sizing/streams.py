@@ -3,18 +3,18 @@
 import asyncio
 import gc
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
 
 from bench import procfs
-from bench.figures import BadRun
-from bench.load import ClosedLoop, Load
+from bench.load import ClosedLoop
 from bench.request import HOLD_MODEL
+from bench.silent import SilentStreams
 from bench.sizing.stage import Stage
 from bench.streams import Streams
+from bench.window import check, until, window
 
 HELD = (1_000, 5_000)
 RATES = ((200, 10), (200, 50), (1_000, 10))
@@ -22,8 +22,6 @@ RATES = ((200, 10), (200, 50), (1_000, 10))
 WINDOW_S = 6.0
 WARM_S = 1.0
 _OPEN_S = 60.0
-_AT_ONCE = 500
-"""So many streams are opened before the next are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +49,19 @@ class Paced:
     cpu_us_per_event: float
 
 
-async def _until_opened(load: Streams, wanted: int) -> None:
-    deadline = time.perf_counter() + _OPEN_S
-    while load.opened < wanted:
-        _check(load)
-        if time.perf_counter() > deadline:
-            raise BadRun(f"{load.opened} of {wanted} streams were opened")
-        await asyncio.sleep(0.01)
-
-
-def _check(load: Load) -> None:
-    if load.errors:
-        raise BadRun(f"{load.errors} errors; the first: {load.first_error}")
-
-
 async def _hold(stage: Stage, streams: int) -> Held:
     async with ClosedLoop(stage.request(stage.models[0]), connections=2) as warming:
         await asyncio.sleep(WARM_S)
-        _check(warming)
+        check(warming, warming.replies)
     [worker] = stage.worker_pids()
     before, descriptors, slabs_kb = procfs.memory(stage.pids()), _descriptors(worker), -_slabs_kb()
-    loads: list[Streams] = []
-    try:
-        for first in range(0, streams, _AT_ONCE):
-            loads.append(Streams(stage.request(HOLD_MODEL, stream_events=1), min(_AT_ONCE, streams - first)))
-            await loads[-1].__aenter__()
-            await _until_opened(loads[-1], min(_AT_ONCE, streams - first))
+    async with SilentStreams(stage.request(HOLD_MODEL, stream_events=1)) as silent:
+        await silent.open_to(streams)
         await asyncio.sleep(WARM_S)
         after = procfs.memory(stage.pids())
         opened = _descriptors(worker) - descriptors
         slabs_kb += _slabs_kb()
-        for load in loads:
-            _check(load)
-    finally:
-        for load in loads:
-            await load.__aexit__(None, None, None)
+        silent.check()
     return Held(
         streams,
         (after[worker].pss_bytes - before[worker].pss_bytes) / 1024 / streams,
@@ -108,15 +84,11 @@ def _descriptors(pid: int) -> int:
 async def _listen(stage: Stage, streams: int, events_per_s: int) -> Paced:
     events = round(events_per_s * (_OPEN_S + WARM_S + WINDOW_S))
     async with Streams(stage.request(stage.models[0], stream_events=events), streams) as load:
-        await _until_opened(load, streams)
+        await until(lambda: load.opened == streams, f"{streams} streams", load, _OPEN_S)
         await asyncio.sleep(WARM_S)
-        before = procfs.cpu_ns(stage.pids()), load.events, time.perf_counter()
-        await asyncio.sleep(WINDOW_S)
-        after = procfs.cpu_ns(stage.pids()), load.events, time.perf_counter()
-        _check(load)
-    cpu_ns = sum(after[0].get(pid, spent) - spent for pid, spent in before[0].items())
-    told = after[1] - before[1]
-    return Paced(streams, told / (after[2] - before[2]), cpu_ns / 1e3 / told)
+        seen = await window(stage.pids(), WINDOW_S, lambda: load.events)
+        check(load, seen.count)
+    return Paced(streams, seen.count / seen.seconds, seen.cpu_s * 1e6 / seen.count)
 
 
 def held() -> list[Held]:
@@ -144,11 +116,9 @@ def listened() -> list[Paced]:
 async def _ask(stage: Stage) -> float:
     async with ClosedLoop(stage.request(stage.models[0]), connections=64) as load:
         await asyncio.sleep(WARM_S)
-        before, count = procfs.cpu_ns(stage.pids()), load.replies
-        await asyncio.sleep(WINDOW_S)
-        after, told = procfs.cpu_ns(list(before)), load.replies - count
-        _check(load)
-    return sum(after.get(pid, spent) - spent for pid, spent in before.items()) / 1e3 / told
+        seen = await window(stage.pids(), WINDOW_S, lambda: load.replies)
+        check(load, seen.count)
+    return seen.cpu_s * 1e6 / seen.count
 
 
 def cpu_us_per_request() -> float:
