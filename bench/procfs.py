@@ -79,3 +79,27 @@ def memory(pids: list[int]) -> dict[int, Memory]:
             rss, pss = (int(fields[name].split()[0]) * 1024 for name in ("Rss", "Pss"))
             held[pid] = Memory(rss, pss)
     return held
+
+
+def reset_peak(pids: list[int]) -> dict[int, int]:
+    """Let the kernel watch anew how much memory each process has had at the most; return what it has now, in bytes."""
+    resident = {}
+    for pid in pids:
+        with suppress(OSError):
+            (_PROC / str(pid) / "clear_refs").write_text("5")
+            resident[pid] = _status_bytes(pid, "VmRSS")
+    return resident
+
+
+def peak_rss(pids: list[int]) -> dict[int, int]:
+    """The most that each process has had resident since `reset_peak`, in bytes; those that have ended are missing."""
+    found = {}
+    for pid in pids:
+        with suppress(OSError):
+            found[pid] = _status_bytes(pid, "VmHWM")
+    return found
+
+
+def _status_bytes(pid: int, field: str) -> int:
+    text = (_PROC / str(pid) / "status").read_text()
+    return int(text.partition(f"\n{field}:")[2].split()[0]) * 1024

@@ -7,7 +7,12 @@ from urllib.parse import urlsplit
 
 ECHO_MODEL = "bench/echo"
 HOLD_MODEL = "bench/hold"
-"""Sends one event and then nothing more; see `bench.upstream`."""
+"""Sends one event and then nothing more; see `bench.upstream`, also for those that follow."""
+BRISK_MODEL = "bench/brisk"
+DRIP_MODEL = "bench/drip"
+FLOOD_MODEL = "bench/flood"
+LARGE_MODEL = "bench/large"
+MODELS = (ECHO_MODEL, HOLD_MODEL, BRISK_MODEL, DRIP_MODEL, FLOOD_MODEL, LARGE_MODEL)
 
 _SENTENCE = "You are a careful assistant who answers in one short paragraph and cites every source. "
 

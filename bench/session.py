@@ -42,6 +42,7 @@ class Session:
         signal.setitimer(signal.ITIMER_REAL, 0)
         stolen_percent = machine.steal_percent(self._times, machine.cpu_times())
         self.facts["other work before, stolen time"] = f"{self._other_percent:.1f} %, {stolen_percent:.1f} %"
+        self.facts["load average at the end"] = " ".join(f"{value:.2f}" for value in os.getloadavg())
         self.warnings = machine.warnings(self._other_percent, stolen_percent)
 
 

@@ -2,9 +2,17 @@
 
     python -m bench.upstream [--port 0] [--events-per-s 50]      prints `listening on PORT`
 
-What a request asks for decides what it gets: `"stream":true` an event stream of `max_tokens` events, the model
-`bench/hold` one event and then silence until the caller leaves, anything else a reply of 600 bytes. The gateway's own
-simulator has delays, faults and randomness, which is what tests need and what a measurement of overhead must not have.
+What a request asks for decides what it gets: `"stream":true` an event stream of `max_tokens` events, anything else a
+reply of 600 bytes. Some models differ:
+
+    bench/hold     one event, and then silence until the caller leaves
+    bench/brisk    the first event at once, and not in its turn
+    bench/drip     events at a tenth of the pace
+    bench/flood    events as fast as the caller takes them, each a chunk of its own
+    bench/large    a reply of a megabyte
+
+The gateway's own simulator has delays, faults and randomness, which is what tests need and what a measurement of
+overhead must not have.
 """
 
 import argparse
@@ -16,11 +24,13 @@ from typing import cast
 
 import uvloop
 
+from bench.request import MODELS
 from bench.ticker import Ticker
 
 _TICKS_PER_S = 2_000
 """The events of one interval are spread over this clock: 200 streams at 50/s are 5 writes a tick, not 200 at once."""
 _BACKLOG = 4_096
+_MAX_HEAD_BYTES = 65_536
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
@@ -86,7 +96,17 @@ STREAM_END = (
     + _chunk(b"data: [DONE]\n\n")
     + b"0\r\n\r\n"
 )
-_MODELS_BODY = b'{"object":"list","data":[{"id":"bench/echo","object":"model"},{"id":"bench/hold","object":"model"}]}'
+EVENT_BYTES = len(_EVENT % (_DELTA, b'"usage":null'))
+"""Of an event, its framing not counted."""
+LARGE_BYTES = 1_000_000
+_LARGE_BODY = canned_body(LARGE_BYTES)
+LARGE_REPLY = _head(b"application/json", b"content-length: %d" % LARGE_BYTES) + _LARGE_BODY
+_DRIP_EACH = 10
+_BLOCK_EVENTS = 512
+"""So many events are written at once in a flood, 150 KB."""
+_BLOCK = EVENT * _BLOCK_EVENTS
+_LISTED = ",".join(f'{{"id":"{name}","object":"model"}}' for name in MODELS)
+_MODELS_BODY = f'{{"object":"list","data":[{_LISTED}]}}'.encode()
 _MODELS = _head(b"application/json", b"content-length: %d" % len(_MODELS_BODY)) + _MODELS_BODY
 
 
@@ -114,40 +134,68 @@ class Pacer:
 class Provider(asyncio.Protocol):
     """One connection. Requests come one at a time, as every gateway's client sends them."""
 
-    def __init__(self, pacer: Pacer) -> None:
+    def __init__(self, pacer: Pacer, drip: Pacer) -> None:
         self._pacer = pacer
-        self._received = b""
+        self._drip = drip
+        self._received = bytearray()
         self._slot: set[Provider] | None = None
         self._events_left = 0
+        self._is_flooding = False
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
 
     def data_received(self, data: bytes) -> None:
-        received = self._received + data if self._received else data
-        head_end = received.find(b"\r\n\r\n")
+        self._received += data
+        head_end = self._received.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES)
         if head_end < 0:
-            self._received = received
             return
-        length = _CONTENT_LENGTH.search(received, 0, head_end)
-        if len(received) < head_end + 4 + (int(length[1]) if length else 0):
-            self._received = received
+        length = _CONTENT_LENGTH.search(self._received, 0, head_end)
+        if len(self._received) < head_end + 4 + (int(length[1]) if length else 0):
             return
-        self._received = b""
-        self._answer(received)
+        request = bytes(self._received)
+        self._received.clear()
+        self._answer(request)
 
     def _answer(self, request: bytes) -> None:
         if request.startswith(b"GET "):
             self._transport.write(_MODELS)
         elif not _STREAM.search(request):
-            self._transport.write(REPLY)
+            self._transport.write(LARGE_REPLY if b"bench/large" in request else REPLY)
         elif b"bench/hold" in request:
             self._transport.write(STREAM_HEAD + EVENT)
         else:
-            asked = _MAX_TOKENS.search(request)
-            self._events_left = max(1, int(asked[1])) if asked else 50
-            self._transport.write(STREAM_HEAD)
-            self._slot = self._pacer.add(self)
+            self._stream(request)
+
+    def _stream(self, request: bytes) -> None:
+        asked = _MAX_TOKENS.search(request)
+        self._events_left = max(1, int(asked[1])) if asked else 50
+        if b"bench/flood" in request:
+            self._transport.write(STREAM_HEAD + EVENT)
+            self._events_left -= 1
+            self._is_flooding = True
+            asyncio.get_running_loop().call_soon(self.resume_writing)
+            return
+        self._transport.write(STREAM_HEAD)
+        if b"bench/brisk" in request:
+            self.next_event()
+        if self._events_left:
+            self._slot = (self._drip if b"bench/drip" in request else self._pacer).add(self)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on with a flood until the caller has to catch up."""
+        self._is_paused = False
+        while self._is_flooding and not self._is_paused:
+            events = min(self._events_left, _BLOCK_EVENTS)
+            self._transport.write(_BLOCK[: events * len(EVENT)])
+            self._events_left -= events
+            if not self._events_left:
+                self._is_flooding = False
+                self._transport.write(STREAM_END)
 
     def next_event(self) -> None:
         """Send one event, and after the last of them the end of the stream."""
@@ -163,18 +211,24 @@ class Provider(asyncio.Protocol):
             self._slot = None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_flooding = False
         self._leave()
 
 
 async def serve(port: int, events_per_s: int) -> None:
     """Answer on 127.0.0.1:`port` until cancelled."""
-    pacer = Pacer(events_per_s)
+    pacer, drip = Pacer(events_per_s), Pacer(max(1, events_per_s // _DRIP_EACH))
     loop = asyncio.get_running_loop()
     listener = socket.create_server(("127.0.0.1", port))
     # Said here, since the loop listens again, by default with 100: the 101st caller at once then waits a second.
-    server = await loop.create_server(lambda: Provider(pacer), sock=listener, backlog=_BACKLOG)
+    server = await loop.create_server(lambda: Provider(pacer, drip), sock=listener, backlog=_BACKLOG)
     print(f"listening on {listener.getsockname()[1]}", flush=True)
-    with Ticker(_TICKS_PER_S, pacer.tick):
+
+    def tick(turns: int) -> None:
+        pacer.tick(turns)
+        drip.tick(turns)
+
+    with Ticker(_TICKS_PER_S, tick):
         await server.serve_forever()
 
 

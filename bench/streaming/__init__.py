@@ -1,0 +1,1 @@
+"""What streams and large bodies cost, beside nginx: see `python -m bench.streaming --help`."""
