@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
     def ask(self, asked_at: float) -> None:
         """Send the request of the load, due at `asked_at`."""
         self.asked_at = asked_at
-        self.transport.write(self.load.request.payload)
+        self.transport.write(self.load.next_payload())
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -125,6 +125,10 @@ class Load:
     def connect(self) -> Connection:
         """Make the protocol of a new connection."""
         return Connection(self)
+
+    def next_payload(self) -> bytes:
+        """What is sent next."""
+        return self.request.payload
 
     def fail(self, why: str) -> None:
         """Count an error; the first one's text is kept."""

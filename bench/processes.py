@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -39,12 +39,20 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def start(self, name: str, command: Sequence[str], env: Mapping[str, str], core: int | None, cwd: Path) -> int:
-        """Start `command` on one core (None: on any) and return its pid. Its output goes to a file of its own.
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        core: int | Collection[int] | None,
+        cwd: Path,
+    ) -> int:
+        """Start `command` on one core or some (None: on ours) and return its pid. Its output goes to a file of its own.
 
         The environment is `env` and a search path, nothing else: a key or a setting of the person who measures must
         not change what is measured.
         """
+        cores = {core} if isinstance(core, int) else core
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -53,7 +61,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env={"PATH": f"{os.defpath}:/usr/sbin:/usr/local/bin", "HOME": str(cwd), **env},
                 cwd=cwd,
-                preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores),
             )
         self._running[name] = process
         return process.pid

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
-_LISTEN = "0A"
+_ESTABLISHED, _LISTEN = "01", "0A"
 
 
 def parents() -> dict[int, int]:
@@ -33,22 +33,37 @@ def tree(roots: list[int]) -> list[int]:
 
 def listeners(port: int) -> list[int]:
     """The processes that listen on TCP `port`; of a parent and its children only the parent."""
-    inodes = set()
+    inodes = {inode for inode, _ in _sockets(port, _LISTEN)}
+    above = parents()
+    found = {pid for pid in above if inodes & _held(pid)}
+    return sorted(pid for pid in found if above[pid] not in found)
+
+
+def callers(port: int, pids: list[int]) -> dict[int, set[int]]:
+    """Who of `pids` has which connections to TCP `port` of this machine, by the port of the other side."""
+    remote = dict(_sockets(port, _ESTABLISHED))
+    return {pid: {remote[inode] for inode in _held(pid) if inode in remote} for pid in pids}
+
+
+def _sockets(port: int, state: str) -> list[tuple[str, int]]:
+    """The sockets of local `port` in a state: what they are called in `fd`, and the port of the other side."""
+    found = []
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    above = parents()
-    found = {pid for pid in above if _holds(pid, inodes)}
-    return sorted(pid for pid in found if above[pid] not in found)
+                if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == port:
+                    found.append((f"socket:[{fields[9]}]", int(fields[2].rpartition(":")[2], 16)))
+    return found
 
 
-def _holds(pid: int, sockets: set[str]) -> bool:
+def _held(pid: int) -> set[str]:
+    found = set()
     with suppress(OSError):
-        return any(str(fd.readlink()) in sockets for fd in (_PROC / str(pid) / "fd").iterdir())
-    return False
+        for fd in (_PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.add(str(fd.readlink()))
+    return found
 
 
 def cpu_ns(pids: list[int]) -> dict[int, int]:

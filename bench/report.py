@@ -1,7 +1,7 @@
 """From the numbers of the rounds to a table: medians with their range, and ratios taken inside each round."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -113,6 +113,20 @@ def table(rounds: Rounds, targets: Sequence[str], reference: str, rows: Sequence
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
+
+
+def rows(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """A table. Numbers have three digits that count."""
+    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    text += ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
+    return "\n".join(text)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}".replace(",", " ")
 
 
 def write(folder: Path, text: str, raw: Mapping[str, object], name: str = "latest") -> None:

@@ -16,7 +16,7 @@ import uvloop
 from bench import procfs
 from bench.load import Paced
 from bench.sizing.memory import LEDGER, sizes
-from bench.sizing.stage import Stage
+from bench.stage import Stage
 from fairlead.store.money import SLOT
 
 REST_S = 5.0

@@ -16,8 +16,8 @@ import uvloop
 from redis import Redis
 
 from bench.processes import NotReady
-from bench.sizing.stage import Stage
 from bench.soak.keys import kind_of
+from bench.stage import Stage
 from fairlead import clock
 from fairlead.access.keys import ApiKey, from_token, generate
 from fairlead.store.keys import KeyStore

@@ -12,7 +12,7 @@ from bench import procfs
 from bench.load import ClosedLoop
 from bench.request import HOLD_MODEL
 from bench.silent import SilentStreams
-from bench.sizing.stage import Stage
+from bench.stage import Stage
 from bench.streams import Streams
 from bench.window import check, until, window
 

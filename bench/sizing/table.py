@@ -1,25 +1,12 @@
 """What was measured, in Markdown, as deploy/SIZING.md has it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from bench.report import rows
 from bench.sizing.commands import Measured
 from bench.sizing.memory import GENERATIONS_EACH, KEYS, Stored
 from bench.sizing.reckon import Constants, Line, Needs, Wanted, fit, streams_of_core
 from bench.sizing.streams import Held, Paced
-
-
-def rows(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """A table. Numbers have three digits that count."""
-    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    text += ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
-    return "\n".join(text)
-
-
-def _cell(value: object) -> str:
-    if not isinstance(value, float):
-        return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}".replace(",", " ")
 
 
 def commands(found: Sequence[Measured]) -> str:
