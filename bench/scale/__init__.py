@@ -1,0 +1,1 @@
+"""What more of everything costs: workers, endpoints, models, keys. See `python -m bench.scale --help`."""
