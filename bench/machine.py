@@ -37,18 +37,30 @@ class CpuTimes:
 
 def cpu_times() -> CpuTimes:
     """Read the first line of /proc/stat."""
-    user, nice, system, idle, iowait, irq, softirq, steal, *_ = (
-        int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    )
+    return _times(Path("/proc/stat").read_text().split("\n", 1)[0])
+
+
+def core_times() -> list[CpuTimes]:
+    """The same of each core."""
+    lines = Path("/proc/stat").read_text().splitlines()[1:]
+    return [_times(line) for line in lines if line.startswith("cpu")]
+
+
+def _times(line: str) -> CpuTimes:
+    user, nice, system, idle, iowait, irq, softirq, steal, *_ = (int(field) for field in line.split()[1:])
     return CpuTimes(user + nice + system + idle + iowait + irq + softirq + steal, idle + iowait, steal)
+
+
+def busy_share(before: CpuTimes, after: CpuTimes) -> float:
+    """Share of the time in which there was work."""
+    return 1 - (after.idle - before.idle) / max(1, after.total - before.total)
 
 
 def busy_percent(seconds: float = 0.5) -> float:
     """How busy the machine is with other work: measured before anything is started."""
     before = cpu_times()
     time.sleep(seconds)
-    after = cpu_times()
-    return 100 * (1 - (after.idle - before.idle) / max(1, after.total - before.total))
+    return 100 * busy_share(before, cpu_times())
 
 
 def steal_percent(before: CpuTimes, after: CpuTimes) -> float:

@@ -77,6 +77,25 @@ def cpu_ns(pids: list[int]) -> dict[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """Of some processes together, since their start. Waiting is being ready to run while others have the cores."""
+
+    ran_ns: int
+    waited_ns: int
+
+
+def spent(pids: list[int]) -> Spent:
+    """What the threads that are alive have run, and waited for a core."""
+    ran_ns = waited_ns = 0
+    for pid in pids:
+        with suppress(OSError):
+            for thread in (_PROC / str(pid) / "task").iterdir():
+                ran, waited, _ = (thread / "schedstat").read_text().split()
+                ran_ns, waited_ns = ran_ns + int(ran), waited_ns + int(waited)
+    return Spent(ran_ns, waited_ns)
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Of one process. `pss_bytes` splits shared pages among those who share them, so it may be summed."""
 
