@@ -1,6 +1,6 @@
 """From answers to numbers, and from numbers to an order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -15,12 +15,17 @@ TELLING = 2.0
 """Standard errors by which two costs must differ, to be called different."""
 
 
+Worth = Callable[[float], float]
+"""What a second costs the caller, by what was paid for the reply."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One policy in one scenario, all rounds together. Quantiles are of what was answered.
 
-    `cost_s` is the simulator's: the mean first token, with 15 s for a request that failed. `error_s` is its standard
-    error.
+    Their ranges are what chance alone would make of them in two runs of three: quantiles one standard error of the rank
+    lower and higher. `cost_s` is the mean first token, times what callers who look at prices give for what they paid,
+    with 15 s for a request that failed. `error_s` is its standard error.
     """
 
     requests: int
@@ -30,23 +35,38 @@ class Figures:
     """Share of the requests."""
     cost_s: float
     error_s: float
+    p50_range_s: tuple[float, float]
+    p99_range_s: tuple[float, float]
+    paid_nanos: float
+    """Mean of what was answered, in billionths of a dollar."""
 
 
-def measure(answers: Iterable[Answer]) -> Figures:
+def measure(answers: Iterable[Answer], worth: Worth = lambda paid: 1.0) -> Figures:
     """Take the numbers of a run, or of several."""
     counted = [answer for answer in answers if answer.at >= WARM_UP_S]
-    first_s = [answer.first_s for answer in counted if answer.how == "ok" and answer.first_s is not None]
-    costs = first_s + [FAILED_S] * (len(counted) - len(first_s))
-    if not first_s:
-        return Figures(len(counted), FAILED_S, FAILED_S, 1.0, FAILED_S, 0.0)
+    well = [(answer.first_s, answer) for answer in counted if answer.how == "ok" and answer.first_s is not None]
+    if not well:
+        never = FAILED_S, FAILED_S
+        return Figures(len(counted), *never, 1.0, FAILED_S, 0.0, never, never, 0.0)
+    first_s = sorted(seconds for seconds, _ in well)
+    costs = [seconds * worth(answer.paid_nanos) for seconds, answer in well]
+    costs += [FAILED_S] * (len(counted) - len(well))
     return Figures(
         len(counted),
         quantile(first_s, 0.5),
         quantile(first_s, 0.99),
-        1 - len(first_s) / len(counted),
+        1 - len(well) / len(counted),
         fmean(costs),
         pstdev(costs) / sqrt(len(costs)),
+        _range(first_s, 0.5),
+        _range(first_s, 0.99),
+        fmean(answer.paid_nanos for _, answer in well),
     )
+
+
+def _range(values: Sequence[float], q: float) -> tuple[float, float]:
+    error = sqrt(q * (1 - q) / len(values))
+    return quantile(values, max(0.0, q - error)), quantile(values, min(1.0, q + error))
 
 
 def order(figures: Mapping[str, Figures]) -> str:

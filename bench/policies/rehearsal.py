@@ -1,11 +1,14 @@
 """The same scenario in the simulator, with as many workers as there are gateways."""
 
 import random
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from unittest.mock import patch
 
-from bench.policies.fleet import Answer
-from bench.policies.world import GATEWAYS, TOKENS
+from bench.policies.figures import Figures, measure
+from bench.policies.fleet import Answer, arrivals_seed
+from bench.policies.world import GATEWAYS, PROMPT_TOKENS, SCENARIOS, TOKENS, paid_nanos, worth
 from bench.simulate import harness
 from bench.simulate.attempt import Attempt, Outcome
 from bench.simulate.draws import Draws
@@ -16,7 +19,25 @@ from bench.simulate.requests import Request, arrivals
 from bench.simulate.scenario import Scenario
 from fairlead.health.retry_budget import RetryBudget
 
+SEEDS = 8
 _BUDGET = RetryBudget()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A policy in a scenario of so many seconds."""
+
+    scenario: str
+    seconds: float
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What came of it: all runs together, and one by one, each as long as a real one."""
+
+    together: Figures
+    runs: Sequence[Figures]
 
 
 class _Answers(Tally):
@@ -24,10 +45,12 @@ class _Answers(Tally):
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario)
+        self._specs = scenario.specs
         self.all: list[Answer] = []
 
     def answered(self, request: Request, attempt: Attempt, first_s: float, outcome: Outcome) -> None:
-        self.all.append(Answer(request.at, first_s, "ok"))
+        price = self._specs[attempt.endpoint].price
+        self.all.append(Answer(request.at, first_s, "ok", round(paid_nanos(price))))
 
     def failed(self, request: Request) -> None:
         self.all.append(Answer(request.at, None, "failed"))
@@ -48,9 +71,10 @@ class _RetryTokens(RetryTokens):
 def run(scenario: Scenario, policy: str, seed: int) -> list[Answer]:
     """Let the policy face the scenario, simulated. The same seed has the same arrivals for every policy."""
     name = f"{scenario.name}/{seed}"
+    sizes = {"prompt_tokens": PROMPT_TOKENS, "output_tokens": TOKENS, "expected_output": TOKENS}
     requests = [
-        replace(request, worker=request.worker % GATEWAYS, output_tokens=TOKENS, expected_output=TOKENS, stays_for=1.0)
-        for request in arrivals(scenario.traffic, scenario.seconds, random.Random(f"{name}/arrivals"))
+        replace(request, worker=request.worker % GATEWAYS, stays_for=1.0, **sizes)
+        for request in arrivals(scenario.traffic, scenario.seconds, random.Random(arrivals_seed(scenario, seed)))
     ]
     draws = Draws(len(scenario.specs), f"{name}/draws")
     with patch.object(harness, "RetryTokens", _RetryTokens):
@@ -58,3 +82,11 @@ def run(scenario: Scenario, policy: str, seed: int) -> list[Answer]:
     gateway.tally = answers = _Answers(scenario)
     gateway.run(random.Random(f"{name}/{policy}"))
     return answers.all
+
+
+def rehearsed(trial: Trial) -> Simulated:
+    """Run it on each seed."""
+    scenario = SCENARIOS[trial.scenario](trial.seconds)
+    runs = [run(scenario, trial.policy, seed) for seed in range(SEEDS)]
+    factor = worth(scenario)
+    return Simulated(measure(chain.from_iterable(runs), factor), [measure(one, factor) for one in runs])

@@ -1,37 +1,44 @@
 """The numbers as people read them, in Markdown: what was measured, and beside it what the simulator says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from bench.chart import Bar, bars
 from bench.policies.figures import Figures, agreement, order, overall, overall_order
+from bench.policies.fleet import Run
+from bench.policies.rehearsal import Simulated
+from bench.policies.verdict import ByPolicy, losses, reasons, verdicts
+from bench.simulate.metrics import quantile
 from bench.simulate.policies import PRODUCT
 from bench.simulate.table import grid
 
-ByPolicy = Mapping[str, Figures]
+Measured = Mapping[str, ByPolicy]
+"""By scenario. The product is among the policies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """The same in the simulator: all runs together, and one by one, each as long as a real one."""
-
-    together: Figures
-    runs: Sequence[Figures]
-
-
-def report(measured: Mapping[str, ByPolicy], simulated: Mapping[str, Mapping[str, Simulated]]) -> str:
-    """All tables. Both are by scenario and policy, the product among them."""
-    parts = [_scenario(name, measured[name], simulated[name]) for name in measured]
-    together = {name: _together(by_policy) for name, by_policy in simulated.items()}
-    return "\n\n".join([*parts, _overall(measured, together)])
+def report(measured: Measured, simulated: Mapping[str, Mapping[str, Simulated]]) -> str:
+    """All tables, and what they say for and against the product."""
+    told = {name: by_policy for name, by_policy in measured.items() if PRODUCT in by_policy}
+    together = {name: {policy: simulated[name][policy].together for policy in told[name]} for name in told}
+    parts = [_overall(told, together)] if told else []
+    parts += [_scenario(name, told[name], simulated[name]) for name in told]
+    lines = "\n".join(f"- {line}" for line in verdicts(told, PRODUCT))
+    lost = "\n".join(f"- {line}" for line in losses(told, PRODUCT)) or "- nowhere"
+    parts += [f"## {PRODUCT}, scenario by scenario", lines, "Where another policy is better:", lost]
+    if why := "\n".join(f"- {line}" for line in reasons(told, PRODUCT)):
+        parts += ["Why, as far as it is known, where it is more than chance:", why]
+    return "\n\n".join(parts)
 
 
 def _scenario(name: str, measured: ByPolicy, simulated: Mapping[str, Simulated]) -> str:
-    head = [name, "p50 ms", "p99 ms", "failed %", "p50 ×", "p99 ×", "cost ×", "±"]
-    head += ["simulated: p50 ms", "p99 ms", "failed %", "p50 ×", "p99 ×", "cost ×", "single runs"]
-    together = _together(simulated)
+    is_priced = len({figures.paid_nanos for figures in measured.values()}) > 1
+    paid = ["paid µ$"] if is_priced else []
+    head = [name, "p50 ms", "range", "p99 ms", "range", "success %", *paid, "cost ms", "cost ×", "±"]
+    head += ["simulated: p50 ms", "p99 ms", "success %", *paid, "cost ×", "single runs"]
+    together = {policy: simulated[policy].together for policy in measured}
     rows = [
-        [policy, *_own(measured[policy]), *_ratios(measured[policy], measured[PRODUCT]), _error(policy, measured),
-         *_own(together[policy]), *_ratios(together[policy], together[PRODUCT]),
+        [policy, *_own(measured[policy], is_priced=is_priced), f"{1e3 * measured[policy].cost_s:.0f}",
+         _ratio(measured[policy], measured[PRODUCT]), f"{overall([measured], PRODUCT)[policy][1]:.2f}",
+         *_own(together[policy], is_priced=is_priced, has_ranges=False), _ratio(together[policy], together[PRODUCT]),
          _range(simulated[policy], simulated[PRODUCT])]
         for policy in measured
     ]  # fmt: skip
@@ -40,45 +47,97 @@ def _scenario(name: str, measured: ByPolicy, simulated: Mapping[str, Simulated])
     return "\n".join([grid([head, *rows]), "", *orders])
 
 
-def _together(simulated: Mapping[str, Simulated]) -> dict[str, Figures]:
-    return {policy: one.together for policy, one in simulated.items()}
-
-
 def _range(own: Simulated, product: Simulated) -> str:
     """Least and greatest cost of single runs: what one real run may come to by chance."""
     ratios = [mine.cost_s / its.cost_s for mine, its in zip(own.runs, product.runs, strict=True)]
     return f"{min(ratios):.2f}–{max(ratios):.2f}"
 
 
-def _own(figures: Figures) -> list[str]:
-    return [f"{1e3 * figures.p50_s:.0f}", f"{1e3 * figures.p99_s:.0f}", f"{100 * figures.failed:.2f}"]
+def _own(figures: Figures, *, is_priced: bool, has_ranges: bool = True) -> list[str]:
+    cells = []
+    for value, (low, high) in ((figures.p50_s, figures.p50_range_s), (figures.p99_s, figures.p99_range_s)):
+        cells += [f"{1e3 * value:.0f}", *([f"{1e3 * low:.0f}–{1e3 * high:.0f}"] if has_ranges else [])]
+    cells.append(f"{100 * (1 - figures.failed):.2f}")
+    return cells + ([f"{figures.paid_nanos / 1000:.1f}"] if is_priced else [])
 
 
-def _ratios(own: Figures, product: Figures) -> list[str]:
-    pairs = (own.p50_s, product.p50_s), (own.p99_s, product.p99_s), (own.cost_s, product.cost_s)
-    return [f"{mine / its:.2f}" for mine, its in pairs]
-
-
-def _error(policy: str, figures: ByPolicy) -> str:
-    return f"{overall([figures], PRODUCT)[policy][1]:.2f}"
+def _ratio(own: Figures, product: Figures) -> str:
+    return f"{own.cost_s / product.cost_s:.2f}"
 
 
 def _costs(figures: ByPolicy) -> dict[str, float]:
     return {policy: one.cost_s for policy, one in figures.items()}
 
 
-def _overall(measured: Mapping[str, ByPolicy], simulated: Mapping[str, ByPolicy]) -> str:
-    ours, theirs = overall(list(measured.values()), PRODUCT), overall(list(simulated.values()), PRODUCT)
+def _overall(measured: Measured, simulated: Measured) -> str:
+    """Means of the ratios to the product, of those who took part everywhere."""
+    names = [name for name in next(iter(measured.values())) if all(name in by for by in measured.values())]
+    played = [{name: by_policy[name] for name in names} for by_policy in measured.values()]
+    rehearsed = [{name: by_policy[name] for name in names} for by_policy in simulated.values()]
+    ours, theirs = overall(played, PRODUCT), overall(rehearsed, PRODUCT)
+    head = ["mean of the scenarios", "p50 ×", "p99 ×", "success %", "cost ×", "±", "simulated: cost ×"]
     rows = [
-        [policy, f"{ours[policy][0]:.2f}", f"{ours[policy][1]:.2f}", f"{theirs[policy][0]:.2f}"]
-        for policy in sorted(ours, key=lambda policy: ours[policy])
+        [
+            name,
+            *(f"{_mean([getattr(by[name], of) / getattr(by[PRODUCT], of) for by in played]):.2f}" for of in _QUANTILES),
+            f"{100 * (1 - _mean([by[name].failed for by in played])):.2f}",
+            *(f"{value:.2f}" for value in (*ours[name], theirs[name][0])),
+        ]
+        for name in names
     ]
     alike = agreement(
         {name: cost for name, (cost, _) in ours.items()}, {name: cost for name, (cost, _) in theirs.items()}
     )
     orders = [
-        f"- measured: {overall_order(list(measured.values()), PRODUCT)}",
-        f"- simulated: {overall_order(list(simulated.values()), PRODUCT)}",
+        f"- measured: {overall_order(played, PRODUCT)}",
+        f"- simulated: {overall_order(rehearsed, PRODUCT)}",
         f"- rank correlation {alike:.2f}",
     ]
-    return "\n".join([grid([["mean of the scenarios", "cost ×", "±", "simulated ×"], *rows]), "", *orders])
+    return "\n".join([grid([head, *rows]), "", *orders])
+
+
+_QUANTILES = ("p50_s", "p99_s")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def who_was_busy(runs: Sequence[Run]) -> str:
+    """How far the machine is part of the results: means over the runs, and the worst run."""
+    rows = [
+        [name, *_percents([run.busy.ran[name] for run in runs]), *_percents([run.busy.waited[name] for run in runs])]
+        for name in runs[0].busy.ran
+    ]
+    rows.append(["none of ours", *_percents([run.busy.others for run in runs]), "", ""])
+    rows += [
+        [f"core {place}, by anybody", *_percents([run.busy.cores[place] for run in runs]), "", ""]
+        for place in range(len(runs[0].busy.cores))
+    ]
+    late_s = [answer.late_s for run in runs for answer in run.answers]
+    late = f"{1e3 * quantile(late_s, 0.5):.1f}, {1e3 * quantile(late_s, 0.99):.1f} and {1e3 * max(late_s):.0f} ms"
+    return "\n".join([
+        grid([["% of a core's time", "ran", "worst run", "waited for a core", "worst run"], *rows]),
+        "",
+        f"- callers asked later than was due by {late} (p50, p99, most)",
+    ])  # fmt: skip
+
+
+def _percents(shares: Sequence[float]) -> list[str]:
+    return [f"{100 * _mean(shares):.1f}", f"{100 * max(shares):.1f}"]
+
+
+def chart(measured: Measured, subtitle: str) -> str:
+    """All of them as SVG: the 99th percentile of the first token, and from where the median is a rule."""
+    rows = []
+    for name, by_policy in measured.items():
+        rows.append(Bar("", None, note=name))
+        rows += [
+            Bar(policy, 1e3 * one.p99_s, 1e3 * one.p50_s, 1e3 * one.p99_s, _note(one), policy == PRODUCT)
+            for policy, one in by_policy.items()
+        ]
+    return bars("First token, p99 (the rule begins at the median), ms", subtitle, rows)
+
+
+def _note(figures: Figures) -> str:
+    return f"({100 * figures.failed:.1f} % failed)" if figures.failed else ""

@@ -12,8 +12,8 @@ import uvloop
 
 from bench.peers.summary import plain
 from bench.policies import fleet
-from bench.policies.figures import measure
-from bench.policies.fleet import Answer
+from bench.policies.figures import Figures, measure
+from bench.policies.world import worth
 from bench.processes import NotReady
 from bench.simulate.experiment import JUDGING_SEEDS, side_by_side
 from bench.simulate.policies import PRODUCT
@@ -47,7 +47,7 @@ class Score:
     """Of a contestant in one scenario: quantiles of the first token, share of the requests that were answered.
 
     `cost_s` is what callers minimise: simulated, the first token and a quarter of the generation, times what they give
-    for the price; on real processes the first token. A request that failed counts as 15 s.
+    for the price; on real processes the generation does not count. A request that failed counts as 15 s.
     """
 
     p50_s: float
@@ -83,8 +83,8 @@ def simulated(
     return found
 
 
-Play = Callable[[str, Contestant], Sequence[Answer]]
-"""One run of a scenario on real processes. Raises NotReady."""
+Play = Callable[[str, Contestant], Figures]
+"""What came of one run of a scenario on real processes. Raises NotReady."""
 
 
 def confirmed(
@@ -102,7 +102,7 @@ def confirmed(
                 problems.append(f"{scenario}, {who.name}: no time was left")
                 continue
             try:
-                figures = measure(_played(play, scenario, who))
+                figures = _played(play, scenario, who)
             except NotReady as problem:
                 problems.append(f"{scenario}, {who.name}: {plain(str(problem))}")
                 continue
@@ -112,7 +112,7 @@ def confirmed(
     return found, problems
 
 
-def _played(play: Play, scenario: str, who: Contestant) -> Sequence[Answer]:
+def _played(play: Play, scenario: str, who: Contestant) -> Figures:
     """A busy machine may be too slow to start them all in time: that is tried twice."""
     try:
         return play(scenario, who)
@@ -124,9 +124,10 @@ def on_processes(seconds: float) -> Play:
     """Two gateways, a store, four providers and locust, for so many seconds each time."""
     scenarios = on_real_processes(seconds)
 
-    def play(name: str, who: Contestant) -> Sequence[Answer]:
+    def play(name: str, who: Contestant) -> Figures:
+        scenario, setting = scenarios[name], "" if who.policy else who.setting.text()
         with tempfile.TemporaryDirectory(prefix="tune-") as place:
-            setting = "" if who.policy else who.setting.text()
-            return uvloop.run(fleet.run(scenarios[name], who.policy or PRODUCT, Path(place), _SEED, setting))
+            run = uvloop.run(fleet.run(scenario, who.policy or PRODUCT, Path(place), _SEED, setting))
+        return measure(run.answers, worth(scenario))
 
     return play

@@ -6,7 +6,7 @@ from bench.policies.fleet import Answer
 
 
 def costing(cost_s, error_s=0.0):
-    return Figures(100, cost_s, cost_s, 0.0, cost_s, error_s)
+    return Figures(100, cost_s, cost_s, 0.0, cost_s, error_s, (cost_s, cost_s), (cost_s, cost_s), 0.0)
 
 
 def test_a_failure_counts_as_fifteen_seconds_and_the_warm_up_not_at_all():
@@ -25,6 +25,21 @@ def test_nothing_answered_is_the_worst_there_is():
 def test_what_is_within_two_standard_errors_is_not_told_apart():
     assert order({"b": costing(0.2), "a": costing(0.1)}) == "a < b"
     assert order({"b": costing(0.2, 0.04), "a": costing(0.1, 0.04)}) == "a ≈ b"
+
+
+def test_who_pays_more_has_the_greater_cost_where_callers_look_at_prices():
+    answers = [Answer(6.0, 0.1, "ok", 40), Answer(6.0, 0.2, "ok", 10), Answer(6.0, None, "status 503")]
+    figures = measure(answers, lambda paid: (paid / 10) ** 0.5)
+    assert figures.cost_s == pytest.approx((0.1 * 2 + 0.2 + 15.0) / 3)
+    assert figures.paid_nanos == 25
+
+
+def test_ranges_have_the_quantiles_in_them_and_shrink_with_more_answers():
+    few, many = (measure([Answer(6.0, i / count, "ok") for i in range(count)]) for count in (100, 10_000))
+    for figures in (few, many):
+        assert figures.p50_range_s[0] < figures.p50_s < figures.p50_range_s[1]
+        assert figures.p99_range_s[0] <= figures.p99_s <= figures.p99_range_s[1]
+    assert many.p50_range_s[1] - many.p50_range_s[0] == pytest.approx(0.01, abs=0.001)
 
 
 def test_the_product_is_the_measure_of_all_scenarios():

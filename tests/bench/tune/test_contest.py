@@ -1,5 +1,6 @@
 """Who takes part, what becomes of those who cannot, and where they are worse."""
 
+from bench.policies.figures import measure
 from bench.policies.fleet import Answer
 from bench.processes import NotReady
 from bench.tune.contest import OTHERS, Score, confirmed, contestants, simulated
@@ -23,7 +24,7 @@ def test_who_cannot_be_run_is_told_of_and_the_others_go_on():
     def play(scenario, who):
         if who.policy == "random":
             raise NotReady("locust: nothing in 30 s\nits log")
-        return [Answer(6.0, 0.1, "ok"), Answer(7.0, None, "status 503")]
+        return measure([Answer(6.0, 0.1, "ok"), Answer(7.0, None, "status 503")])
 
     scores, problems = confirmed(contestants([]), ["steady"], play, lambda: False)
     assert problems == ["steady, random: locust: nothing in 30 s; its log"]
@@ -38,7 +39,7 @@ def test_who_is_not_ready_once_is_run_again():
         tried.append(who.name)
         if len(tried) == 1:
             raise NotReady("too slow")
-        return [Answer(6.0, 0.1, "ok")]
+        return measure([Answer(6.0, 0.1, "ok")])
 
     scores, problems = confirmed(contestants([])[:2], ["steady"], play, lambda: False)
     assert not problems
