@@ -91,7 +91,7 @@ soak: $(READY) ## Mixed load with aborts and faults, after which all must be as 
 bench-locust: $(READY) bench/.venv/.ready ## Chat scenario with locust, headless, in an environment of its own
 	@$(BIN)/python -m bench.run_locust $(ARGS)
 
-bench-policies: $(READY) bench/.venv/.ready ## Whether routing policies rank on real processes as they do in the simulator
+bench-policies: $(READY) bench/.venv/.ready ## Compare routing policies on real processes, in seven scenarios; a quarter of an hour
 	@$(BIN)/python -m bench.policies $(ARGS)
 
 bench-sizing: $(READY) ## What streams, workers, models and keys cost, for deploy/SIZING.md; five minutes
@@ -103,7 +103,7 @@ bench-streaming: $(READY) ## What streams, floods and large bodies cost, beside 
 bench-scale: $(READY) ## What more workers, endpoints, models and keys cost; six minutes
 	@$(BIN)/python -m bench.scale $(ARGS)
 
-tune: $(READY) bench/.venv/.ready ## Sweep the constants of routing, and let locust confirm the best; twenty minutes
+tune: $(READY) bench/.venv/.ready ## Sweep the constants of routing, and let locust confirm the best; half an hour
 	@$(BIN)/python -m bench.tune $(ARGS)
 
 bench/.venv/.ready: bench/requirements.lock

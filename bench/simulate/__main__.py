@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from bench.simulate import sweep, table
 from bench.simulate.experiment import JUDGING_SEEDS, Task, run, side_by_side
 from bench.simulate.policies import ORACLE, POLICIES
-from bench.simulate.scenarios import SCENARIOS
+from bench.simulate.scenarios import OF_FOUR, SCENARIOS
 
 
 def main(words: Sequence[str]) -> int:
@@ -20,7 +20,8 @@ def main(words: Sequence[str]) -> int:
     if words[:1] == ["sweep"]:
         return sweep.main(words[1:])
     parser = argparse.ArgumentParser(prog="python -m bench.simulate [sweep]", description=__doc__)
-    parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS), metavar="NAME")
+    known = [*SCENARIOS, *OF_FOUR]
+    parser.add_argument("--scenarios", nargs="+", choices=known, default=list(SCENARIOS), metavar="NAME")
     parser.add_argument("--policies", nargs="+", choices=list(POLICIES), default=list(POLICIES), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3, help="how often each scenario is drawn (3)")
     parser.add_argument("--seconds", type=float, default=90.0, help="simulated length of a scenario (90)")

@@ -11,7 +11,7 @@ from bench.simulate.harness import Gateway
 from bench.simulate.metrics import Figures
 from bench.simulate.policies import POLICIES
 from bench.simulate.requests import arrivals
-from bench.simulate.scenarios import SCENARIOS
+from bench.simulate.scenarios import OF_FOUR, SCENARIOS
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +43,8 @@ class Result:
 def run(task: Task) -> Result:
     """Run a task. The same task has the same result, on every machine."""
     name = f"{task.scenario}/{task.seed}"
-    scenario = SCENARIOS[task.scenario](random.Random(f"{name}/scenario"), task.seconds)
+    draw = SCENARIOS.get(task.scenario) or OF_FOUR[task.scenario]
+    scenario = draw(random.Random(f"{name}/scenario"), task.seconds)
     requests = arrivals(scenario.traffic, scenario.seconds, random.Random(f"{name}/arrivals"))
     draws = Draws(len(scenario.specs), f"{name}/draws")
     figures = {}

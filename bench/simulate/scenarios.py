@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from bench.simulate import seven
 from bench.simulate.faults import BLACK_HOLE, DOWN, Condition, Fault
 from bench.simulate.requests import Traffic
 from bench.simulate.scenario import Scenario, at_once, capacity_hz, jittered, providers, ranked, replicas
@@ -215,3 +216,6 @@ SCENARIOS: Mapping[str, DrawScenario] = {
     "sessions": sessions,
     "chaos": chaos,
 }
+
+OF_FOUR: Mapping[str, DrawScenario] = {f"four/{name}": draw for name, draw in seven.on(seven.SIMULATED).items()}
+"""The seven that real processes play too, drawn for the simulator."""

@@ -41,7 +41,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     add("--seconds", type=float, help="simulated length of a scenario (30)")
     add("--real-seconds", type=float, help="of traffic in each run on real processes, the first five not counted (13)")
     add("--processes", type=int, default=os.cpu_count() or 1, help="as many as there are cores")
-    add("--minutes", type=float, default=19.0, help="nothing is begun with locust after that (19)")
+    add("--minutes", type=float, default=30.0, help="nothing is begun with locust after that (30)")
     add(
         "--again",
         action="store_true",

@@ -3,7 +3,7 @@
 import pytest
 from bench.simulate.experiment import JUDGING_SEEDS, TUNING_SEEDS, Task, run, side_by_side
 from bench.simulate.policies import ORACLE, POLICIES
-from bench.simulate.scenarios import SCENARIOS
+from bench.simulate.scenarios import OF_FOUR, SCENARIOS
 from bench.simulate.table import Comparison, cost, report
 
 
@@ -31,7 +31,7 @@ def test_counting_what_is_under_way_is_right_where_load_matters():
     assert found["round-robin"].cost_s > found["least-request"].cost_s
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *OF_FOUR])
 def test_the_same_seed_has_the_same_result(scenario):
     policies = (ORACLE, "random", "peak-ewma", "lowest-latency")
     assert figures(scenario, *policies, seconds=8.0) == figures(scenario, *policies, seconds=8.0)
