@@ -29,7 +29,7 @@ from fairlead.store.embedded import find_server
 
 HERE = Path(__file__).parent
 LOCUST = HERE.parent / ".venv" / "bin" / "locust"
-USERS = 200
+USERS = 600
 """How many may wait at once; with more than that callers would come late, and the results say so."""
 PROVIDERS, CALLERS = "upstreams, bench", "callers (locust)"
 _READY_S = 60.0
