@@ -53,8 +53,9 @@ def _ended(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _warnings(went: Course, other_percent: float, stolen_percent: float) -> list[str]:
+def _warnings(went: Course, measured: Measured, other_percent: float, stolen_percent: float) -> list[str]:
     found = machine.warnings(other_percent, stolen_percent)
+    found += [f"the machine was in the way: {line}" for line in table.disturbed(measured)]
     runs = list(went.each())
     busiest = max((max(run.busy.cores) for run in runs), default=0.0)
     others = sum(run.busy.others for run in runs) / max(1, len(runs))
@@ -131,7 +132,7 @@ def main(words: Sequence[str], play: Play = course.on_processes) -> int:
     for (name, policy), one in zip(places, side_by_side(rehearsal.rehearsed, trials, os.cpu_count() or 1), strict=True):
         simulated[name][policy] = one
 
-    warnings = _warnings(went, other_percent, stolen_percent)
+    warnings = _warnings(went, measured, other_percent, stolen_percent)
     facts = _facts(args, words, time.perf_counter() - began_at)
     facts["load average before, after"] = " and ".join(f"{load:.1f}" for load in loads)
     facts["other work before, stolen time"] = f"{other_percent:.1f} %, {stolen_percent:.1f} %"

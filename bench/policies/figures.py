@@ -11,6 +11,8 @@ from bench.simulate.metrics import FAILED_S, quantile
 
 WARM_UP_S = 5.0
 """Requests before that are not counted, as in the simulator."""
+DISTURBED_S = 0.02
+"""A third of the best median. On a quiet machine it is 2 ms."""
 TELLING = 2.0
 """Standard errors by which two costs must differ, to be called different."""
 
@@ -39,6 +41,13 @@ class Figures:
     p99_range_s: tuple[float, float]
     paid_nanos: float
     """Mean of what was answered, in billionths of a dollar."""
+    late_s: float = 0.0
+    """By how much callers asked too late, the 99th percentile: what the machine did to them."""
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the machine was in the way: who asks late is answered late."""
+        return self.late_s > DISTURBED_S
 
 
 def measure(answers: Iterable[Answer], worth: Worth = lambda paid: 1.0) -> Figures:
@@ -61,6 +70,7 @@ def measure(answers: Iterable[Answer], worth: Worth = lambda paid: 1.0) -> Figur
         _range(first_s, 0.5),
         _range(first_s, 0.99),
         fmean(answer.paid_nanos for _, answer in well),
+        quantile([answer.late_s for answer in counted], 0.99),
     )
 
 

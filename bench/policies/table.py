@@ -23,21 +23,23 @@ def report(measured: Measured, simulated: Mapping[str, Mapping[str, Simulated]])
     parts += [_scenario(name, told[name], simulated[name]) for name in told]
     lines = "\n".join(f"- {line}" for line in verdicts(told, PRODUCT))
     lost = "\n".join(f"- {line}" for line in losses(told, PRODUCT)) or "- nowhere"
-    parts += [f"## {PRODUCT}, scenario by scenario", lines, "Where another policy is better:", lost]
+    parts += [f"## {PRODUCT}, scenario by scenario", lines]
+    parts += ["Where another policy is better (`?` above: chance or the machine may have done it):", lost]
     if why := "\n".join(f"- {line}" for line in reasons(told, PRODUCT)):
-        parts += ["Why, as far as it is known, where it is more than chance:", why]
+        parts += ["Why, as far as it is known, where it is neither chance nor the machine:", why]
     return "\n\n".join(parts)
 
 
 def _scenario(name: str, measured: ByPolicy, simulated: Mapping[str, Simulated]) -> str:
     is_priced = len({figures.paid_nanos for figures in measured.values()}) > 1
     paid = ["paid µ$"] if is_priced else []
-    head = [name, "p50 ms", "range", "p99 ms", "range", "success %", *paid, "cost ms", "cost ×", "±"]
+    head = [name, "p50 ms", "range", "p99 ms", "range", "success %", *paid, "cost ms", "cost ×", "±", "late ms"]
     head += ["simulated: p50 ms", "p99 ms", "success %", *paid, "cost ×", "single runs"]
     together = {policy: simulated[policy].together for policy in measured}
     rows = [
         [policy, *_own(measured[policy], is_priced=is_priced), f"{1e3 * measured[policy].cost_s:.0f}",
          _ratio(measured[policy], measured[PRODUCT]), f"{overall([measured], PRODUCT)[policy][1]:.2f}",
+         f"{1e3 * measured[policy].late_s:.0f}" + (" (!)" if measured[policy].is_disturbed else ""),
          *_own(together[policy], is_priced=is_priced, has_ranges=False), _ratio(together[policy], together[PRODUCT]),
          _range(simulated[policy], simulated[PRODUCT])]
         for policy in measured
@@ -101,6 +103,16 @@ _QUANTILES = ("p50_s", "p99_s")
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def disturbed(measured: Measured) -> list[str]:
+    """Whose numbers are the machine's as well."""
+    return [
+        f"{name}, {policy}: callers asked up to {1e3 * figures.late_s:.0f} ms late (p99)"
+        for name, by_policy in measured.items()
+        for policy, figures in by_policy.items()
+        if figures.is_disturbed
+    ]
 
 
 def who_was_busy(runs: Sequence[Run]) -> str:

@@ -58,12 +58,14 @@ class Duel:
     policy: str
     ours: Number
     theirs: Number
+    is_disturbed: bool = False
+    """The machine was in the way of one of them."""
 
     @property
     def is_telling(self) -> bool:
-        """Whether the difference is more than chance would make of it."""
+        """Whether the difference is more than chance would make of it, and not the machine's doing."""
         error = sqrt(self.ours.error**2 + self.theirs.error**2)
-        return abs(self.ours.value - self.theirs.value) > TELLING * error
+        return not self.is_disturbed and abs(self.ours.value - self.theirs.value) > TELLING * error
 
     @property
     def is_lost(self) -> bool:
@@ -72,7 +74,7 @@ class Duel:
 
     def text(self) -> str:
         """For a list."""
-        doubt = "" if self.is_telling else ", within chance"
+        doubt = ", the machine was in the way" if self.is_disturbed else "" if self.is_telling else ", within chance"
         ours, theirs, unit = self.ours.value, self.theirs.value, self.ours.unit
         digits = 2 if unit == "%" else 0
         return f"{self.ours.name} {theirs:.{digits}f} beside our {ours:.{digits}f} {unit}{doubt}"
@@ -83,8 +85,10 @@ def duels(measured: Mapping[str, ByPolicy], product: str) -> Iterator[Duel]:
     for scenario, by_policy in measured.items():
         for policy, figures in by_policy.items():
             if policy != product and product in by_policy:
-                pairs = zip(numbers(by_policy[product]), numbers(figures), strict=True)
-                yield from (Duel(scenario, policy, ours, theirs) for ours, theirs in pairs)
+                own = by_policy[product]
+                is_disturbed = own.is_disturbed or figures.is_disturbed
+                for ours, theirs in zip(numbers(own), numbers(figures), strict=True):
+                    yield Duel(scenario, policy, ours, theirs, is_disturbed)
 
 
 def verdicts(measured: Mapping[str, ByPolicy], product: str) -> list[str]:
@@ -101,7 +105,7 @@ def verdicts(measured: Mapping[str, ByPolicy], product: str) -> list[str]:
 def _verdict(name: str, played: Sequence[Duel]) -> str:
     lost = [duel for duel in played if duel.is_lost]
     word = "no more" if name == "failures" else "better"
-    worse = ", ".join(duel.scenario + ("" if duel.is_telling else " by chance") for duel in lost)
+    worse = ", ".join(duel.scenario + ("" if duel.is_telling else "?") for duel in lost)
     return f"{name} {word} in {len(played) - len(lost)} of {len(played)}" + (f" (worse in {worse})" if lost else "")
 
 

@@ -42,6 +42,14 @@ def test_ranges_have_the_quantiles_in_them_and_shrink_with_more_answers():
     assert many.p50_range_s[1] - many.p50_range_s[0] == pytest.approx(0.01, abs=0.001)
 
 
+def test_callers_who_ask_late_tell_of_a_machine_that_is_in_the_way():
+    def late_by(late_s):
+        return measure([Answer(6.0, 0.1, "ok", 0, late_s) for _ in range(200)] + [Answer(6.0, 0.1, "ok", 0, 9.0)])
+
+    assert not late_by(0.002).is_disturbed
+    assert late_by(0.04).is_disturbed
+
+
 def test_the_product_is_the_measure_of_all_scenarios():
     scenarios = [{"ours": costing(0.1), "theirs": costing(0.2)}, {"ours": costing(1.0), "theirs": costing(4.0)}]
     assert overall(scenarios, "ours") == {"ours": (1.0, 0.0), "theirs": (3.0, 0.0)}

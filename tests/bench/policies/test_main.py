@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -56,6 +57,18 @@ def test_the_state_of_the_machine_and_the_command_are_told(stored):
     assert "| gateway 0 " in said
     assert any("a core was 70 % busy" in warning for warning in raw["warnings"])
     assert any("others used 70 % of a core" in warning for warning in raw["warnings"])
+
+
+def test_whose_numbers_are_the_machines_as_well_is_said(tmp_path, capsys):
+    def play(scenario, policy, round_):
+        late_s = 0.05 if policy == "round-robin" else 0.001
+        answers = run(scenario, policy, round_)
+        return Run([replace(answer, late_s=late_s) for answer in answers], BUSY)
+
+    assert main(["--quick", "--scenarios", "steady", "--results", str(tmp_path)], play) == 0
+    said = capsys.readouterr().out
+    assert "the machine was in the way: steady, round-robin: callers asked up to 50 ms late" in said
+    assert "in the way: steady, fairlead" not in said
 
 
 def test_what_could_not_be_run_is_named_and_ends_with_1(tmp_path, capsys):

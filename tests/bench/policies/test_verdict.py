@@ -1,5 +1,7 @@
 """What is lost is said, and whether chance may have done it."""
 
+from dataclasses import replace
+
 from bench.policies.figures import measure
 from bench.policies.fleet import Answer
 from bench.policies.verdict import WHY, losses, reasons, verdicts
@@ -32,6 +34,14 @@ def test_a_small_difference_is_called_chance():
     [line] = losses({"steady": {"ours": FAIR, "theirs": FAST}}, "ours")
     assert "p50 100 beside our 100 ms, within chance" in line
     assert not reasons({"steady": {"ours": FAIR, "theirs": FAST}}, "ours")
+
+
+def test_what_the_machine_has_done_is_nobodys_loss():
+    late = {"ours": replace(SLOW, late_s=0.05), "theirs": FAST}
+    [line] = losses({"steady": late}, "ours")
+    assert "p50 100 beside our 300 ms, the machine was in the way" in line
+    assert not reasons({"steady": late}, "ours")
+    assert "p50 better in 0 of 1 (worse in steady?)" in verdicts({"steady": late}, "ours")[0]
 
 
 def test_a_loss_has_its_reason_or_says_that_there_is_none():
