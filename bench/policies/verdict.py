@@ -16,7 +16,8 @@ _UNTRIED = (
 WHY: Mapping[str, str] = {
     "steady": _UNTRIED,
     "newcomer": _UNTRIED,
-    "429 storm": _UNTRIED,
+    "flapping": "after four seconds of refusals the next probe is four seconds away, so that the best is missed for"
+    " most of the time in which it is well; who goes on asking it pays with failures, which the quantiles do not show",
     "burst": "by how much an engine gets slower with load is learned from it, which takes a minute; who counts only"
     " what is in flight spreads the first burst as well as the last",
     "price mix": "callers here give time for money: who does not look at prices buys speed (see what was paid)",
