@@ -11,7 +11,7 @@ from fairlead.health.board import HealthBoard
 from fairlead.health.merge import Group, merge, report_probe
 from fairlead.health.outcome import OK, Outcome, Verdict
 from fairlead.health.record import State
-from fairlead.plan.plan import Planner
+from fairlead.plan.plan import MOST_WEIGHED, Planner
 from fairlead.plan.score import Ask
 from fairlead.plan.wish import ANYTHING, Wish
 
@@ -271,6 +271,53 @@ class TestConcurrency:
 
     def test_no_limit(self):
         assert slugs(World({}).load("a", 10**6).plan().candidates) == ["a"]
+
+
+class TestMany:
+    """A model has more endpoints than are weighed for a request."""
+
+    MANY = 3 * MOST_WEIGHED
+
+    def plan(self, world, **ask):
+        return world.planner.plan(world.catalog, MODEL, lambda group: Ask(**ask), world.now)
+
+    def ids(self, plan):
+        return {candidate.endpoint.id for candidate in plan.candidates}
+
+    def test_some_are_weighed_and_each_has_its_turn(self):
+        world = World(*[{}] * self.MANY)
+        seen = set()
+        for _ in range(200):
+            found = self.ids(self.plan(world))
+            assert len(found) == MOST_WEIGHED
+            seen |= found
+        assert len(seen) == self.MANY
+
+    @pytest.mark.parametrize("at", [0, 100, MANY - 1])
+    def test_the_only_one_that_is_fit_is_found(self, at):
+        settings = [{"weight": 0.0}] * self.MANY
+        settings[at] = {}
+        world = World(*settings)
+        for _ in range(10):
+            assert self.ids(self.plan(world)) == {world.endpoints[at].id}
+
+    def test_a_session_finds_its_home_among_the_same_ones(self):
+        world = World(*[{}] * self.MANY)
+        homes = {self.plan(world, session=77, prompt_tokens=50_000.0).candidates[0].endpoint.id for _ in range(20)}
+        assert len(homes) == 1
+
+    def test_the_one_that_a_conversation_stays_with_comes_first(self):
+        world = World(*[{}] * self.MANY)
+        for endpoint in world.endpoints[:: MOST_WEIGHED // 2]:
+            plan = self.plan(world, pinned=endpoint.id)
+            assert plan.candidates[0].endpoint is endpoint
+            assert len(self.ids(plan)) == len(plan.candidates)
+
+    def test_who_says_whom_it_wants_chooses_from_all(self):
+        world = World(*[{}] * self.MANY)
+        wish = Wish(sort="price")
+        plan = world.planner.plan(world.catalog, MODEL, lambda group: Ask(), world.now, wish)
+        assert len(plan.candidates) == self.MANY
 
 
 class TestLooks:

@@ -40,6 +40,15 @@ def test_what_is_kept_is_bounded_and_its_own():
     assert tap.size == 10_000_000
 
 
+@pytest.mark.parametrize("size", [KEPT_BYTES - 1, KEPT_BYTES, 250_000])
+def test_of_large_chunks_no_more_is_held_than_is_kept_of_small_ones(size):
+    tap = Tap()
+    for _ in range(100):
+        tap.feed(bytes(size))
+        assert sum(map(len, tap._chunks)) <= 33 * KEPT_BYTES
+    assert tap.size == 100 * size
+
+
 class TestSeveralAnswers:
     LONG = b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": "x" * 3_000}}]}).encode() + b"\n\n"
 

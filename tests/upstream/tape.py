@@ -59,7 +59,17 @@ class HandLoop:
 
     def __init__(self):
         self.now = 1000.0
+        self.soon = []
         self._timers = []
+
+    def call_soon(self, callback):
+        self.soon.append(callback)
+
+    def turn(self):
+        """Call what was to be called soon."""
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
 
     def call_later(self, delay, callback):
         timer = asyncio.TimerHandle(self.now + delay, callback, (), self)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fairlead import clock
 from fairlead.catalog.model import Timeouts
 from fairlead.errors import StaleConnection, Truncated, UpstreamError, UpstreamTimeout
-from fairlead.upstream.connection import WRITELINES_BYTES, Limits
+from fairlead.upstream.connection import GREEDY_BYTES, WRITELINES_BYTES, Limits
 from fairlead.upstream.reply import HIGH_WATER_BYTES
 from upstream.corpus import CASES, LIMITS
 from upstream.messages import cuts, messages
@@ -142,6 +142,23 @@ class TestLimits:
         assert deck.tape.is_paused
         assert len(done(deck.reply.read())) == HIGH_WATER_BYTES + 1
         assert not deck.tape.is_paused
+
+    @pytest.mark.parametrize("is_closed", [False, True])
+    def test_after_a_read_of_much_others_have_their_turn(self, loop, is_closed):
+        """However fast its reader is."""
+        deck = Deck(loop=loop)
+        got = []
+        reading = deck.send()
+        reading._sink = lambda data: got.append(len(data)) or True
+        deck.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", bytes(GREEDY_BYTES - 1))
+        assert not deck.tape.is_paused
+        deck.feed(bytes(GREEDY_BYTES))
+        assert deck.tape.is_paused
+        if is_closed:
+            deck.connection.abort()
+        loop.turn()
+        assert deck.tape.is_paused == is_closed
+        assert got == [GREEDY_BYTES - 1, GREEDY_BYTES]
 
     def test_reading_goes_on_when_a_reply_is_complete_and_unread(self):
         deck = Deck()

@@ -25,8 +25,11 @@ class Tap:
     def feed(self, data: bytes) -> None:
         """Take the next bytes of content into account."""
         chunks = self._chunks
-        chunks.append(data)
         self.size += len(data)
+        if len(data) >= KEPT_BYTES:
+            chunks[:] = [data[-KEPT_BYTES:]]
+            return
+        chunks.append(data)
         if len(chunks) > _KEPT_CHUNKS:
             chunks[:] = [self.tail]
 

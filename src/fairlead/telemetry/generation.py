@@ -135,12 +135,7 @@ def generation_of(record: ExchangeRecord) -> Generation:
                 for one in record.attempts
             ]
         ),
-        considered=tuple(
-            [
-                Considered(one.endpoint, round(one.score, 3), round(one.expected_s, 4), one.note, one.why)
-                for one in record.considered
-            ]
-        ),
+        considered=tuple(record.considered),
     )
 
 

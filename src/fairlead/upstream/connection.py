@@ -27,6 +27,9 @@ __all__ = ["Connection", "Limits", "Reply"]
 LOOK_AFTER_S = 0.05
 """A connection that served longer ago than this is looked at before it serves again: a system call more.
 Under load connections serve again sooner, and the event loop has just reported all that were closed."""
+GREEDY_BYTES = 200_000
+"""So much of a body in one read (uvloop's are 256 000 at most), and others have their turn before the next: the event
+loop would read on at once, up to 8 MB from one socket, and nobody else be served for tens of milliseconds."""
 WRITELINES_BYTES = 65_536
 """Above this a body is written beside its head rather than copied behind it."""
 
@@ -274,9 +277,18 @@ class Connection(asyncio.Protocol):
         body.clear()
         self._framing_bytes = 0
         self._progress_at = clock.monotonic()
-        if not reply._arrive(data) and not self._is_paused:
-            self._is_paused = True
-            self._tcp.pause_reading()
+        wants_more = reply._arrive(data)
+        if self._is_paused or (wants_more and len(data) < GREEDY_BYTES):
+            return
+        self._is_paused = True
+        self._tcp.pause_reading()
+        if wants_more:
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Others have had their turn."""
+        if not self._tcp.is_closing():
+            self.resume()
 
     def _take_last(self, reply: Reply) -> None:
         """Hand on the content that has come before the end, if there is some."""
