@@ -40,6 +40,7 @@ class Reply:
         "_chunks",
         "_connection",
         "_error",
+        "_found",
         "_head",
         "_is_complete",
         "_lower_head",
@@ -60,6 +61,7 @@ class Reply:
         self._is_complete = False
         self._arrived = False
         self._head = self._lower_head = b""
+        self._found: dict[bytes, bytes] = {}
         self.status = 0
         self.body_bytes = 0
         """Bytes of content received so far."""
@@ -147,9 +149,12 @@ class Reply:
 
     def header(self, name: bytes) -> bytes:
         """Return the value of the first header of that (lower-case) name, b"" when there is none."""
-        # Looked for where it is asked for: a reply has some 18 headers, of which a handful matter.
-        at = self._lower_head.find(b"\r\n" + name + b":")
-        return self._head[at + len(name) + 3 : self._head.index(b"\r\n", at + 2)].strip() if at >= 0 else b""
+        value = self._found.get(name)
+        if value is None:  # a reply has some 18 headers, of which a handful matter, and these are asked for repeatedly
+            at = self._lower_head.find(b"\r\n" + name + b":")
+            value = self._head[at + len(name) + 3 : self._head.index(b"\r\n", at + 2)].strip() if at >= 0 else b""
+            self._found[name] = value
+        return value
 
     @property
     def headers(self) -> Headers:
