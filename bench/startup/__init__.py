@@ -1,0 +1,1 @@
+"""How long a start takes, and what a worker holds that has nothing to do."""
