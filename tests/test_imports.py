@@ -33,6 +33,8 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 HEAVY = {"aiohttp", "httptools", "msgspec", "orjson", "redis", "starlette", "structlog", "uvicorn"}
+RARE = {"aiohttp"}
+"""What a worker loads only where it is wanted: 9 MB."""
 NEVER = {"pydantic", "httpx", "fastapi", "requests", "litellm"}
 """What no part of the gateway may bring in, be it by way of a dependency."""
 
@@ -72,5 +74,5 @@ def test_version_and_help_load_nothing_heavy():
 
 def test_the_gateway_brings_in_no_second_framework():
     loaded = set(run("import sys, fairlead.app; print(*{name.partition('.')[0] for name in sys.modules})").split())
-    assert loaded >= HEAVY
-    assert not loaded & NEVER
+    assert loaded >= HEAVY - RARE
+    assert not loaded & (NEVER | RARE)

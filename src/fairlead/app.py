@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
@@ -101,9 +102,11 @@ from fairlead.upstream.connect import tls_context
 from fairlead.upstream.dispatch import ProxyRule, dispatches
 from fairlead.upstream.origin import parse_proxy
 from fairlead.upstream.pool import PoolLimits
-from fairlead.upstream.webhook import Webhook
 from fairlead.wire.preset import read_chat
 from fairlead.wire.request import ChatRequest
+
+if TYPE_CHECKING:
+    from fairlead.upstream.webhook import Webhook
 
 FLUSH_S = 0.1
 """How often what has been collected is written. A power cut loses at most this much of the request log."""
@@ -162,8 +165,7 @@ class Worker:
         percentile_store = PercentileStore(self._redis)
         self._percentile_sync = PercentileSync(self._percentiles, percentile_store)
         self._figures = LiveFigures(self._board, health_store, self._percentiles, percentile_store)
-        url, secret = settings.alert_webhook_url, settings.alert_webhook_secret
-        self._webhook = Webhook(url.reveal(), secret.reveal() if secret else None, tls, log.warning) if url else None
+        self._webhook = webhook_of(settings, tls, log)
         self._till = Till(
             MoneyStore(self._redis),
             worker,
@@ -503,6 +505,16 @@ def budgets_of(settings: Settings) -> Budgets:
         free_per_minute=settings.free_per_minute,
         free_per_day=settings.free_per_day,
     )
+
+
+def webhook_of(settings: Settings, tls: ssl.SSLContext, log: Logger) -> "Webhook | None":
+    """Return what tells the operator's own address; None where there is none, and then aiohttp is not loaded: 9 MB."""
+    url, secret = settings.alert_webhook_url, settings.alert_webhook_secret
+    if url is None:
+        return None
+    from fairlead.upstream.webhook import Webhook
+
+    return Webhook(url.reveal(), secret.reveal() if secret else None, tls, log.warning)
 
 
 def check_keys(settings: Settings, redis_url: str) -> None:

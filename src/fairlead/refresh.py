@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-import aiohttp
-
 from fairlead.catalog.discovery import DiscoveredModel, parse_discovery
 from fairlead.catalog.load import ProviderModels, Snapshot, build
 from fairlead.catalog.model import Catalog, Provider
@@ -15,6 +13,7 @@ from fairlead.catalog.overrides import Overrides
 from fairlead.errors import UpstreamError
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.telemetry.log import Logger
+from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.discovery import fetch_models
 from fairlead.upstream.dispatch import ProxyRule, redacted
 
@@ -63,7 +62,7 @@ class CatalogRefresh:
         self._snapshot = snapshot
         self._overrides = overrides
         self._shared = shared
-        self._tls = tls
+        self._client = UpstreamClient(tls)
         self._rule = rule
         self._log = log
         self._listed: dict[str, tuple[DiscoveredModel, ...]] = {}
@@ -87,25 +86,21 @@ class CatalogRefresh:
         await self._ask_each([source.provider for source in self._open()])
 
     async def _ask_each(self, providers: Sequence[Provider]) -> None:
-        async with aiohttp.ClientSession() as session:
-            await asyncio.gather(*(self._ask(session, provider) for provider in providers))
+        await asyncio.gather(*(self._ask(provider) for provider in providers))
 
     async def follow(self, interval_s: float, changed: Callable[[], None]) -> None:
         """Ask all providers now and then every `interval_s`; `changed` is called when a list has changed."""
-        async with aiohttp.ClientSession() as session:
-            await asyncio.gather(*(self._follow_one(session, s.provider, interval_s, changed) for s in self._open()))
+        await asyncio.gather(*(self._follow_one(source.provider, interval_s, changed) for source in self._open()))
 
     def _open(self) -> list[Source]:
         return [source for source in self._sources if source.declared is None and source.is_discoverable]
 
-    async def _follow_one(
-        self, session: aiohttp.ClientSession, provider: Provider, interval_s: float, changed: Callable[[], None]
-    ) -> None:
+    async def _follow_one(self, provider: Provider, interval_s: float, changed: Callable[[], None]) -> None:
         retry_s = RETRY_MIN_S
         while True:
             before = self._listed.get(provider.slug)
             try:
-                answer = await self._ask(session, provider)
+                answer = await self._ask(provider)
                 if answer is _Answer.LISTED and self._listed[provider.slug] != before:
                     changed()
             except Exception as error:  # noqa: BLE001 - one strange list must not end the discovery of the others
@@ -119,7 +114,7 @@ class CatalogRefresh:
                 wait_s, retry_s = retry_s, min(retry_s * 2, RETRY_MAX_S)
             await asyncio.sleep(wait_s)
 
-    async def _ask(self, session: aiohttp.ClientSession, provider: Provider) -> _Answer:
+    async def _ask(self, provider: Provider) -> _Answer:
         """Learn the provider's list from a fellow worker, or from itself."""
         shared = None if provider.is_demo else self._shared  # the simulated ones are here, and may be asked by all
         listing = await shared.get(provider) if shared else None
@@ -127,7 +122,7 @@ class CatalogRefresh:
             if listing is None:
                 if shared and not await self._claim(shared, provider):
                     return _Answer.AWAITED
-                listing = await fetch_models(session, self._tls, provider, self._rule)
+                listing = await fetch_models(self._client, provider, self._rule)
                 models = parse_discovery(listing, provider)
                 if shared:
                     await shared.put(provider, listing)

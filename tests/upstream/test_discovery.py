@@ -3,13 +3,13 @@ import contextlib
 import gzip
 import json
 
-import aiohttp
 import pytest
 
 from fairlead.catalog.model import Provider
 from fairlead.demo import DEMO_PROVIDERS, Script, Simulator
 from fairlead.errors import ConfigError, ConnectError, ProtocolError, UpstreamError
 from fairlead.upstream import discovery
+from fairlead.upstream.client import UpstreamClient
 from fairlead.upstream.connect import tls_context
 from fairlead.upstream.discovery import fetch_models
 from fairlead.upstream.dispatch import ProxyRule
@@ -28,8 +28,14 @@ def provider(base_url, **members):
 
 
 async def fetch(asked, rule=DIRECT):
-    async with aiohttp.ClientSession() as session, asyncio.timeout(10):
-        return await fetch_models(session, tls_context(), asked, rule)
+    """Return once no connection is left, either: without being told, the client would keep some."""
+    client = UpstreamClient(tls_context())
+    async with asyncio.timeout(10):
+        try:
+            return await fetch_models(client, asked, rule)
+        finally:
+            while client.connection_count:
+                await asyncio.sleep(0)
 
 
 async def failure(asked, kind, rule=DIRECT):
@@ -156,7 +162,7 @@ class TestBounds:
     async def test_slow(self, parts, monkeypatch):
         monkeypatch.setattr(discovery, "TIMEOUT_S", 0.05)
         async with server(*parts, keep_open=True) as (base_url, _):
-            assert await failure(provider(base_url), ConnectError) == f"GET {base_url}/models: TimeoutError"
+            assert await failure(provider(base_url), ConnectError) == f"GET {base_url}/models: no answer within 0.05 s"
 
 
 class TestTroubles:
@@ -182,7 +188,9 @@ class TestTroubles:
     async def test_nobody_there(self):
         async with server() as (base_url, _):
             pass
-        assert await failure(provider(base_url), ConnectError) == f"GET {base_url}/models: ClientConnectorError"
+        address = base_url.removeprefix("http://").removesuffix("/v1")
+        told = await failure(provider(base_url), ConnectError)
+        assert told.startswith(f"GET {base_url}/models: no connection to {address}: ")  # and why, in the loop's words
 
     async def test_tls_that_is_none(self):
         async with server(reply(200, b"{}"), keep_open=True) as (base_url, _):

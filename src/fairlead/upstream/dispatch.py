@@ -78,14 +78,18 @@ def dispatches(catalog: Catalog, rule: ProxyRule) -> Mapping[str, Dispatch]:
 def _provider_head(provider: Provider, rule: ProxyRule) -> tuple[Origin, bytes]:
     target = Target.parse(f"{provider.base_url}/chat/completions")
     origin = replace(target.origin, proxy=rule.proxy_for(target.origin))
-    lines = [f"POST {quote(target.path, safe='/?&=%:@+,;~!$()*-._')} HTTP/1.1", f"host: {origin.authority}"]
-    headers = {
-        "content-type": "application/json",
-        "user-agent": f"fairlead/{__version__}",
-        **provider_headers(provider),
-    }
+    return origin, request_head("POST", target.path, origin, {"content-type": "application/json"}, provider)
+
+
+def request_head(method: str, path: str, origin: Origin, headers: Mapping[str, str], provider: Provider) -> bytes:
+    """Return request line and headers, without the closing empty line: `headers`, then what the settings say.
+
+    Raises ConfigError as `provider_headers` does.
+    """
+    lines = [f"{method} {quote(path, safe='/?&=%:@+,;~!$()*-._')} HTTP/1.1", f"host: {origin.authority}"]
+    headers = {**headers, "user-agent": f"fairlead/{__version__}", **provider_headers(provider)}
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return origin, ("\r\n".join(lines) + "\r\n").encode("ascii")
+    return ("\r\n".join(lines) + "\r\n").encode("ascii")
 
 
 def provider_headers(provider: Provider) -> dict[str, str]:
