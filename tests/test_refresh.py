@@ -13,10 +13,11 @@ from fairlead import refresh
 from fairlead.catalog.load import Offer, Snapshot
 from fairlead.catalog.model import Model, Provider
 from fairlead.catalog.overrides import NO_OVERRIDES
+from fairlead.catalog.source import Source
 from fairlead.demo import DEMO_PROVIDERS
 from fairlead.demo.script import Script
 from fairlead.demo.server import Simulator
-from fairlead.refresh import CatalogRefresh, Source
+from fairlead.refresh import CatalogRefresh
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.store.redis import connect
 from fairlead.upstream.connect import tls_context

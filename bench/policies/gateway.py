@@ -59,7 +59,7 @@ def main() -> None:
     providers = dict(word.split("=", 1) for word in args.provider)
     ours, theirs = multiprocessing.Pipe()
     with ours, seated(args.policy, args.setting), socket.create_server(("127.0.0.1", args.port)) as listener:
-        app.run_worker(WorkerStart(0, settings, (listener,), Control(theirs), args.redis_url, providers))
+        app.serve(WorkerStart(0, settings, (listener,), Control(theirs), args.redis_url, providers))
 
 
 if __name__ == "__main__":

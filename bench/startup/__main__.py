@@ -15,6 +15,7 @@ from bench import machine, report
 from bench.processes import NotReady
 from bench.startup import gateway, table
 from bench.targets import HERE
+from fairlead.start import UNUSED
 
 WHOLE = "fairlead.app"
 """What a worker imports before it serves."""
@@ -31,7 +32,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def weigh(folder: Path) -> dict[str, Any]:
     """What `bench.startup.imports` tells, of a process that imports what a worker does."""
-    command = [sys.executable, "-m", "bench.startup.imports", WHOLE]
+    command = [sys.executable, "-m", "bench.startup.imports", WHOLE, *UNUSED]
     env = {"HOME": str(folder), "PYTHONPATH": os.pathsep.join((gateway.SOURCE, str(HERE.parent)))}
     done = subprocess.run(command, env=env, cwd=folder, check=True, stdout=subprocess.PIPE)
     found: dict[str, Any] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""What each package adds to a process that imports it: `python -m bench.startup.imports MODULE` prints JSON.
+"""What each package adds to a process that imports it: `python -m bench.startup.imports MODULE [ABSENT ...]`, in JSON.
 
 In a process of its own, since nothing is imported twice. Whatever imports first pays for what all need.
 """
@@ -76,7 +76,8 @@ class Scale(MetaPathFinder):
 
 
 def main(words: Sequence[str]) -> int:
-    """Import the module that is named; print what was there before, what is now, and what each owner added, in KB."""
+    """Import a module, as if others were not installed; print what was there before, is now, and whose it is, in KB."""
+    sys.modules.update(dict.fromkeys(words[1:]))  # type: ignore[arg-type]  # as `fairlead.start` does
     bare = resident_kb()
     with Scale() as scale:
         importlib.import_module(words[0])

@@ -7,13 +7,11 @@ import os
 import random
 import secrets
 import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -36,11 +34,9 @@ from fairlead.admin.keys import management_routes
 from fairlead.admin.management import ManagementDoor
 from fairlead.admin.oauth import oauth_routes
 from fairlead.admin.usage import activity_routes
-from fairlead.catalog.load import ProviderModels, build, builtin
-from fairlead.catalog.model import Provider
-from fairlead.catalog.overrides import Overrides, parse_overrides
-from fairlead.catalog.providers import BY_SLUG
-from fairlead.config import Settings, is_loopback, refuse_open_listener
+from fairlead.catalog.load import builtin
+from fairlead.config import Settings, is_loopback
+from fairlead.derived import loggers, proxy_rule, read_overrides, sources_of, upstream_tls
 from fairlead.edge.asgi import BASES, App
 from fairlead.edge.brake import Brake
 from fairlead.edge.drain import Drain
@@ -57,7 +53,6 @@ from fairlead.edge.protocol import guarded_protocol
 from fairlead.edge.response_cache import ResponseCache
 from fairlead.edge.server import WorkerServer
 from fairlead.edge.status import status_routes
-from fairlead.errors import ConfigError
 from fairlead.health.board import HealthBoard
 from fairlead.health.breaker import BreakerLimits
 from fairlead.health.percentiles import Percentiles
@@ -65,7 +60,7 @@ from fairlead.health.record import Change
 from fairlead.openapi.routes import document_routes
 from fairlead.plan.auto import AutoPolicy, AutoRouter
 from fairlead.plan.plan import Planner
-from fairlead.refresh import CatalogRefresh, Source
+from fairlead.refresh import CatalogRefresh
 from fairlead.relay.admission import Admission
 from fairlead.relay.exchange import Relay, RelayLimits, Routes
 from fairlead.relay.explain import explained
@@ -93,14 +88,12 @@ from fairlead.tasks import Tasks
 from fairlead.telemetry.exposition import Sample
 from fairlead.telemetry.generation import Generation
 from fairlead.telemetry.heard import Heard
-from fairlead.telemetry.log import Logger, RequestLog, make_logger
+from fairlead.telemetry.log import Logger, RequestLog
 from fairlead.telemetry.meter import Meter
 from fairlead.telemetry.slots import Slots
-from fairlead.traces import check_traces, traces_of
+from fairlead.traces import traces_of
 from fairlead.upstream.client import UpstreamClient
-from fairlead.upstream.connect import tls_context
-from fairlead.upstream.dispatch import ProxyRule, dispatches
-from fairlead.upstream.origin import parse_proxy
+from fairlead.upstream.dispatch import dispatches
 from fairlead.upstream.pool import PoolLimits
 from fairlead.wire.preset import read_chat
 from fairlead.wire.request import ChatRequest
@@ -424,7 +417,7 @@ class Worker:
         self._log.error(f"{what} failed", exc_info=error)
 
 
-def run_worker(start: WorkerStart[Settings]) -> None:
+def serve(start: WorkerStart[Settings]) -> None:
     """Serve until told to end: what a worker process runs."""
     settings = start.settings
     log, requests = loggers(settings)
@@ -442,37 +435,6 @@ def run_worker(start: WorkerStart[Settings]) -> None:
         drain_timeout_s=settings.drain_timeout_s,
     )
     server.run(list(start.sockets))
-
-
-def loggers(settings: Settings, *, to_stderr: bool = False) -> tuple[Logger, RequestLog]:
-    """Return the logs of a process: of events, and of requests (which are `info`)."""
-    stream = sys.stderr if to_stderr else sys.stdout
-    is_terminal = stream.isatty()
-    log_format = settings.log_format
-    if log_format == "auto":
-        log_format = "text" if is_terminal else "json"
-    use_color = settings.color == "always" or (settings.color == "auto" and is_terminal)
-    log = make_logger(log_format, settings.log_level, use_color=use_color, stream=stream)
-    is_wanted = settings.log_level in ("debug", "info")
-    return log, RequestLog(log_format, stream if is_wanted else None)
-
-
-def sources_of(settings: Settings, demo: Mapping[str, str]) -> list[Source]:
-    """Return every provider that is on: the configured ones, then the simulated ones."""
-    configured = [
-        Source(item.provider, item.declared_models, is_discoverable(item.provider)) for item in settings.providers
-    ]
-    simulated = [
-        Source(Provider(slug=name, name=f"DEMO {name}", base_url=url, is_demo=True, timeouts=settings.timeouts))
-        for name, url in demo.items()
-    ]
-    return configured + simulated
-
-
-def is_discoverable(provider: Provider) -> bool:
-    """Whether the provider's `/models` lists what can be called there."""
-    builtin = BY_SLUG.get(provider.slug)
-    return builtin is None or builtin.is_discoverable
 
 
 def fixed_keys(settings: Settings, demo: Mapping[str, str]) -> list[ApiKey]:
@@ -515,61 +477,3 @@ def webhook_of(settings: Settings, tls: ssl.SSLContext, log: Logger) -> "Webhook
     from fairlead.upstream.webhook import Webhook
 
     return Webhook(url.reveal(), secret.reveal() if secret else None, tls, log.warning)
-
-
-def check_keys(settings: Settings, redis_url: str) -> None:
-    """Raise ConfigError if anybody could ask: an open listener, and no key. For the parent, before workers start.
-
-    While the store is away it is taken for granted that it has keys.
-    """
-
-    async def has_stored_keys() -> bool:
-        client = connect(redis_url)
-        try:
-            return await KeyStore(client).count() > 0
-        except (RedisError, OSError):
-            return True
-        finally:
-            await client.aclose()
-
-    if not is_loopback(settings.host):
-        refuse_open_listener(settings, has_stored_keys=asyncio.run(has_stored_keys()))
-
-
-def check_catalog(settings: Settings) -> None:
-    """Raise ConfigError for what every worker would refuse: for the parent, before any is started."""
-    known = [ProviderModels(source.provider, source.declared) for source in sources_of(settings, {})]
-    dispatches(build(builtin(), read_overrides(settings), known), proxy_rule(settings))
-    upstream_tls(settings)
-    check_traces(settings)
-
-
-def upstream_tls(settings: Settings) -> ssl.SSLContext:
-    """Return the context of all TLS to providers. Raises ConfigError for a file that holds no certificates."""
-    try:
-        return tls_context(str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f'SSL_CERT_FILE="{settings.ssl_cert_file}": {error}; name a file with certificates in PEM form'
-        ) from error
-
-
-def proxy_rule(settings: Settings) -> ProxyRule:
-    """Return which upstream connections go through a proxy."""
-    if settings.proxy.https is None:
-        return ProxyRule()
-    return ProxyRule(parse_proxy(settings.proxy.https.reveal()), settings.proxy.no_proxy)
-
-
-def read_overrides(settings: Settings) -> Overrides:
-    """Read the operator's catalogue file (`FAIRLEAD_CATALOG`)."""
-    if settings.catalog is None:
-        return Overrides()
-    try:
-        text = settings.catalog.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f'FAIRLEAD_CATALOG="{settings.catalog}": cannot be read as UTF-8 text: {error}') from error
-    try:
-        return parse_overrides(text, "json" if settings.catalog.suffix == ".json" else "toml")
-    except ConfigError as error:
-        raise ConfigError(f"{error}; correct {settings.catalog}, or remove the setting") from error

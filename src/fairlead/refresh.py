@@ -3,13 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from fairlead.catalog.discovery import DiscoveredModel, parse_discovery
 from fairlead.catalog.load import ProviderModels, Snapshot, build
 from fairlead.catalog.model import Catalog, Provider
 from fairlead.catalog.overrides import Overrides
+from fairlead.catalog.source import Source
 from fairlead.errors import UpstreamError
 from fairlead.store.discovered import DiscoveredStore
 from fairlead.telemetry.log import Logger
@@ -19,15 +19,6 @@ from fairlead.upstream.dispatch import ProxyRule, redacted
 
 RETRY_MIN_S = 2.0
 RETRY_MAX_S = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A provider that is on. `declared` (canonical id, upstream id) is the operator's word, and ends all questions."""
-
-    provider: Provider
-    declared: tuple[tuple[str, str], ...] | None = None
-    is_discoverable: bool = True
 
 
 class _Answer(Enum):

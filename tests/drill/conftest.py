@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.app import sources_of
 from fairlead.catalog.load import ProviderModels, build, builtin
 from fairlead.catalog.overrides import Overrides
 from fairlead.config import load
+from fairlead.derived import sources_of
 
 REAL = {
     "FAIRLEAD_PROVIDERS__ALPHA__BASE_URL": "https://alpha.example/v1",

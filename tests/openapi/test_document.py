@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from fairlead import __version__
-from fairlead.app import Worker, loggers
+from fairlead.app import Worker
 from fairlead.config import load
+from fairlead.derived import loggers
 from fairlead.edge.asgi import BASES
 from fairlead.openapi.document import document
 

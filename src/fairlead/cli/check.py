@@ -24,8 +24,8 @@ def check(live: bool, timeout_s: float, is_json: bool) -> None:
     same checks when it starts. With --live all configured providers are asked at once for their models, which costs
     nothing: exits with 1 if one of them does not answer as it should, and says what to do.
     """
-    from fairlead.app import check_catalog
     from fairlead.config import as_json, as_text, effective, load_process
+    from fairlead.derived import check_catalog
 
     loaded = load_process()
     check_catalog(loaded.settings)

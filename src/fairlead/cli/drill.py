@@ -44,8 +44,8 @@ def drill(fast: bool, only: tuple[str, ...], is_json: bool) -> None:
 
 
 def _chosen(only: tuple[str, ...]) -> "tuple[Settings, list[Fault]]":
-    from fairlead.app import check_catalog
     from fairlead.config import load_process
+    from fairlead.derived import check_catalog
     from fairlead.drill.faults import FAULTS
 
     settings = load_process().settings
@@ -62,8 +62,8 @@ def _run(settings: "Settings", faults: "list[Fault]", *, is_fast: bool, is_shown
     import uvloop
 
     from fairlead import clock
-    from fairlead.app import read_overrides, sources_of
     from fairlead.catalog.load import ProviderModels, build, builtin
+    from fairlead.derived import read_overrides, sources_of
     from fairlead.drill.card import Card
     from fairlead.drill.run import run_rows
     from fairlead.drill.stand_in import CERTIFICATES, rows_of

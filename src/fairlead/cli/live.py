@@ -16,7 +16,7 @@ def ask_all(settings: "Settings", timeout_s: float) -> "list[tuple[ProviderSetti
     """Ask all configured providers at once."""
     import aiohttp
 
-    from fairlead.app import proxy_rule, upstream_tls
+    from fairlead.derived import proxy_rule, upstream_tls
     from fairlead.upstream.ping import ping
 
     tls, rule = upstream_tls(settings), proxy_rule(settings)

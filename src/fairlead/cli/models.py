@@ -39,8 +39,8 @@ def models(is_json: bool, offline: bool) -> None:
 
 
 async def _catalog(settings: "Settings", *, is_offline: bool) -> "Catalog":
-    from fairlead.app import loggers, proxy_rule, read_overrides, sources_of, upstream_tls
     from fairlead.catalog.load import builtin
+    from fairlead.derived import loggers, proxy_rule, read_overrides, sources_of, upstream_tls
     from fairlead.refresh import CatalogRefresh
 
     log, _ = loggers(settings, to_stderr=True)

@@ -25,9 +25,10 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     from msgspec.structs import replace
 
     from fairlead.admin.key import find_or_make
-    from fairlead.app import check_catalog, check_keys, loggers, run_worker
     from fairlead.config import is_demo_on, load_process, notify_socket, watchdog_s
     from fairlead.demo.personality import DEMO_PROVIDERS
+    from fairlead.derived import check_catalog, check_keys, loggers
+    from fairlead.start import run_worker
     from fairlead.supervisor import Supervisor
 
     flags = {"FAIRLEAD_HOST": host, "FAIRLEAD_PORT": port, "FAIRLEAD_WORKERS": workers}
@@ -112,8 +113,8 @@ async def _first_key(redis_url: str) -> str | None:
 
 def _example_model(settings: "Settings", *, has_demo: bool) -> str | None:
     """The cheapest model that can be asked for, the newest of those; None when only the providers could tell."""
-    from fairlead.app import read_overrides, sources_of
     from fairlead.catalog.load import ProviderModels, build, builtin
+    from fairlead.derived import read_overrides, sources_of
 
     known = [ProviderModels(source.provider, source.declared) for source in sources_of(settings, {})]
     catalog = build(builtin(), read_overrides(settings), known)

@@ -11,9 +11,10 @@ import threading
 
 import orjson
 
-from fairlead.app import loggers, run_worker
 from fairlead.config import Settings
+from fairlead.derived import loggers
 from fairlead.errors import FairleadError
+from fairlead.start import run_worker
 from fairlead.supervisor import Running, Supervisor
 
 
