@@ -14,7 +14,8 @@ from fairlead.edge.limits import Limits
 from fairlead.edge.protocol import guarded_protocol
 from fairlead.edge.server import WorkerServer
 from fairlead.errors import ConfigError
-from fairlead.supervisor import Supervisor, WorkerStart
+from fairlead.supervisor.run import Supervisor
+from fairlead.supervisor.worker import WorkerStart
 
 
 @dataclass(frozen=True)

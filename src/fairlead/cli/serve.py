@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from fairlead.admin.key import AdminKey
     from fairlead.config import Settings
-    from fairlead.supervisor import Running
+    from fairlead.supervisor.run import Running
 
 
 @click.command()
@@ -29,7 +29,7 @@ def serve(host: str | None, port: str | None, workers: str | None) -> None:
     from fairlead.demo.personality import DEMO_PROVIDERS
     from fairlead.derived import check_catalog, check_keys, loggers
     from fairlead.start import run_worker
-    from fairlead.supervisor import Supervisor
+    from fairlead.supervisor.run import Supervisor
 
     flags = {"FAIRLEAD_HOST": host, "FAIRLEAD_PORT": port, "FAIRLEAD_WORKERS": workers}
     overrides = {name: value for name, value in flags.items() if value is not None}

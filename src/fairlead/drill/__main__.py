@@ -15,7 +15,7 @@ from fairlead.config import Settings
 from fairlead.derived import loggers
 from fairlead.errors import FairleadError
 from fairlead.start import run_worker
-from fairlead.supervisor import Running, Supervisor
+from fairlead.supervisor.run import Running, Supervisor
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ An item links to its model under `base`, by the address that the caller has used
 import re
 from collections.abc import Iterable
 from email.utils import formatdate
-from xml.sax.saxutils import escape
+from html import escape  # that of xml.sax loads a client for HTTP and FTP
 
 from fairlead.catalog.model import Model
 
@@ -38,4 +38,4 @@ def _item(model: Model, models_url: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text))
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), quote=False)

@@ -6,19 +6,6 @@
      ├─ embedded store  `fairlead.store.embedded`, when the operator names no Redis
      └─ demo            simulated providers, when wanted
 
-It knows nothing of the application: what a worker does is a callable that it is given.
+It knows nothing of the application: what a worker does is a callable that it is given. A worker loads `worker.py` and
+`files.py` of it, and no store, demo or supervisor: so nothing is imported here.
 """
-
-from fairlead.supervisor.run import ProcessSettings, RevealedUrl, Running, Supervisor
-from fairlead.supervisor.worker import START_FAILED, Control, WorkerMain, WorkerStart
-
-__all__ = [
-    "START_FAILED",
-    "Control",
-    "ProcessSettings",
-    "RevealedUrl",
-    "Running",
-    "Supervisor",
-    "WorkerMain",
-    "WorkerStart",
-]
