@@ -43,6 +43,23 @@ def test_serves_each_personality_at_its_url_from_start_on(new_demo):
     assert demo.how_it_ended() is None
 
 
+def test_it_may_be_begun_before_it_is_waited_for(new_demo):
+    demo = new_demo()
+    demo.begin()
+    begun = demo._process
+    demo.start()
+    assert demo._process is begun
+    assert list(demo.base_urls) == NAMES
+
+
+def test_one_that_was_begun_and_never_waited_for_is_ended(new_demo):
+    demo = new_demo()
+    demo.begin()
+    begun = demo._process
+    demo.stop()
+    assert begun.returncode is not None
+
+
 def test_comes_back_on_the_same_ports(new_demo):
     demo = new_demo()
     demo.start()

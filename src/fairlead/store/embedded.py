@@ -130,7 +130,7 @@ class EmbeddedStore:
                 env={},  # provider keys are none of its business
                 umask=0o077,
                 pass_fds=[self._writer.fileno()],
-                start_new_session=True,  # Ctrl-C is for the supervisor; the store goes last
+                start_new_session=True,  # Ctrl-C is for the supervisor; the store goes after the workers
                 preexec_fn=_end_with_parent(os.getpid()),
             )
         self._writer.write(f"{self._process.pid} {self._socket}")

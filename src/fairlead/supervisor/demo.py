@@ -17,7 +17,7 @@ COMMAND: Final = (sys.executable, "-m", "fairlead.demo")
 
 _START_LIMIT_S: Final = 30.0
 _STOP_LIMIT_S: Final = 5.0
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.005
 _PORT_TRIES: Final = 3
 """Between our finding a port free and the demo's taking it, somebody else may."""
 
@@ -40,11 +40,16 @@ class Demo:
         self._process: subprocess.Popen[bytes] | None = None
         self.base_urls: dict[str, str] = {}
 
+    def begin(self) -> None:
+        """Start the process; it comes up while others do. Raises ConfigError."""
+        self._port = _free_ports(len(self._personalities))
+        self.restart()
+
     def start(self) -> None:
         """Return once all of them listen. Raises ConfigError."""
         for _ in range(_PORT_TRIES):
-            self._port = _free_ports(len(self._personalities))
-            self.restart()
+            if self._process is None:
+                self.begin()
             if self._hear_urls():
                 return
             self.stop()

@@ -153,6 +153,11 @@ class Supervisor(Generic[P]):
         settings = self._settings
         self._listeners = listen(settings.host, settings.port, settings.workers)
         closing.callback(self._listeners.close)
+        demo = None
+        if self._personalities:
+            demo = Demo(self._personalities, pause=self._signals.pause)
+            closing.callback(demo.stop)
+            demo.begin()  # it needs a tenth of a second, and the store half of that
         if settings.redis_url is None:
             store = EmbeddedStore(settings.data_dir, pause=self._signals.pause)
             closing.callback(store.stop)
@@ -163,9 +168,7 @@ class Supervisor(Generic[P]):
             self._redis_url, self._store_words = settings.redis_url.reveal(), settings.redis_url.masked()
         self._check(self._redis_url)
         self._demo_urls: Mapping[str, str] = {}
-        if self._personalities:
-            demo = Demo(self._personalities, pause=self._signals.pause)
-            closing.callback(demo.stop)
+        if demo is not None:
             demo.start()
             self._watched.append(_Watched(demo, monotonic()))
             self._demo_urls = demo.base_urls
