@@ -11,7 +11,7 @@ CLIENTS_READY := $(patsubst %/requirements.lock,%/.venv/.ready,$(wildcard $(CLIE
   $(CLIENTS)/node/node_modules/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients tools check fix docs fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing bench-streaming bench-scale wheel lock clean bench-peers tune
+.PHONY: help install run test clients tools check fix docs fuzz bench bench-faults soak bench-locust bench-simulate bench-policies bench-sizing bench-streaming bench-scale bench-startup wheel lock clean bench-peers tune
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ bench-streaming: $(READY) ## What streams, floods and large bodies cost, beside 
 
 bench-scale: $(READY) ## What more workers, endpoints, models and keys cost; six minutes
 	@$(BIN)/python -m bench.scale $(ARGS)
+
+bench-startup: $(READY) ## How long a start takes, and what a worker at rest holds; a minute
+	@$(BIN)/python -m bench.startup $(ARGS)
 
 tune: $(READY) bench/.venv/.ready ## Sweep the constants of routing, and let locust confirm the best; half an hour
 	@$(BIN)/python -m bench.tune $(ARGS)
