@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.access.lease import AHEAD_S, IDLE_S, RATE_GOOD_S, AmountLease, AmountLimit, RateLease, RateLimit
+from fairlead.access.lease import AHEAD_S, IDLE_S, RATE_GOOD_S, RECALL_S, AmountLease, AmountLimit, RateLease, RateLimit
 
 LIMITS = (AmountLimit("total", 1_000),)
 AMOUNTS = st.integers(0, 2**53)
@@ -94,6 +94,46 @@ class TestGivingBack:
         lease.hold(4, 0.0)
         lease.void()
         assert lease.outstanding == 4
+
+
+class TestRecall:
+    def test_nothing_is_kept_ahead_for_a_while(self):
+        """However much it is used in that time."""
+        lease = lease_of(10**6, pace=10.0)
+        lease.recall(5.0)
+        lease.hold(1_000, 6.0)
+        lease.settle(1_000, 1_000, 6.0)
+        assert lease.ahead == 0
+        lease.hold(1_000, 5.0 + RECALL_S)
+        lease.settle(1_000, 1_000, 5.0 + RECALL_S)
+        assert lease.ahead > 0
+
+
+class TestChange:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda lease: lease.hold(10, 0.0),
+            lambda lease: lease.settle(0, 0, 0.0),
+            lambda lease: lease.give_back(0.0),
+            lambda lease: lease.grant(1),
+            lambda lease: lease.recall(0.0),
+            lambda lease: lease.void(),
+        ],
+        ids=["hold", "settle", "give back", "grant", "recall", "void"],
+    )
+    def test_of_any_kind_is_known_to_its_owner(self, change):
+        changed = set()
+        lease = lease_of(10, changed=changed)
+        assert changed == set()
+        change(lease)
+        assert changed == {lease}
+
+    def test_what_could_not_be_done_is_none(self):
+        lease = lease_of(10, pace=10.0)
+        assert not lease.hold(11, 0.0)
+        assert not lease.give_back(0.0)
+        assert lease.changed == set()
 
 
 class TestRate:

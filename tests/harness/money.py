@@ -81,6 +81,23 @@ class Caller:
         return (await self.call(draws=draws, **members)).grants
 
 
+class Copy:
+    """Of all that a store has, as a replica would have it that gets nothing any more from now on."""
+
+    @classmethod
+    async def of(cls, client):
+        copy = cls()
+        copy._client = client
+        copy._kept = {name: await client.dump(name) for name in await client.keys()}
+        return copy
+
+    async def put_back(self):
+        """Now that replica has taken over."""
+        await self._client.flushdb()
+        for name, value in self._kept.items():
+            await self._client.restore(name, 0, value)
+
+
 class Holdings:
     """All that the store has of money, at one moment."""
 

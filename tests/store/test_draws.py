@@ -4,7 +4,7 @@ import pytest
 
 from fairlead import clock
 from fairlead.access.lease import AmountLease, AmountLimit, RateLease, RateLimit
-from fairlead.store.draws import Waiting, is_today
+from fairlead.store.draws import Waiting, amounts, is_today
 from fairlead.store.money import Grant, MoneyAway
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +37,10 @@ class TestDraws:
         assert draw.want >= 1
         lease.available = 2
         assert (Waiting(lease, 0).draw(2).want, lease.available) == (0, 0)
+
+    async def test_those_on_amounts_are_known_from_those_on_rates(self):
+        lease = amount()
+        assert amounts([waiting(RateLease("r", RateLimit(60))), waiting(lease)]) == [lease]
 
 
 class TestAnswers:

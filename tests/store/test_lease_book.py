@@ -5,8 +5,9 @@ import weakref
 import pytest
 
 from fairlead.access.keys import ApiKey
+from fairlead.access.lease import IDLE_S, RECALL_S
 from fairlead.access.spend import Budgets
-from fairlead.store.lease_book import FORGOTTEN_S, LeaseBook
+from fairlead.store.lease_book import FORGOTTEN_S, RETOLD_S, LeaseBook
 
 KEY = ApiKey("k1", "", "", limit_usd_nanos=100, max_concurrency=32, requests_per_minute=60, tokens_per_minute=600)
 
@@ -73,15 +74,15 @@ class TestStore:
         book.granted(spend, 40)
         assert spend.hold(10, 1.0)
         assert book.told == {"k1": 40}
-        assert book.outstanding({}) == {"k1": 40}
-        assert book.outstanding({"k1": 7, "other": 9}) == {"k1": 47}
+        assert book.news({}, is_beat=True) == {"k1": 40}
+        assert book.news({"k1": 7, "other": 9}) == {"k1": 47}
 
     def test_what_is_not_needed_goes_back(self, book):
         spend = book.of_key(KEY, 0.0).spend
         book.granted(spend, 40)
         assert book.has_unused()
         book.give_back(1.0, is_void=True)
-        assert book.outstanding({}) == {"k1": 0}
+        assert book.news({}) == {"k1": 0}
         assert not book.has_unused()
 
     def test_rates_are_given_back_a_moment_after_their_use(self, book):
@@ -97,3 +98,148 @@ class TestStore:
         assert not book.recall("k1", 1.0)
         book.granted(spend, 4)
         assert book.recall("k1", 1.0)
+
+
+def tell(book, later=(), *, is_beat=False):
+    """Return what is on its way."""
+    leases = book.news(dict(later), is_beat=is_beat)
+    book.tells(leases, dict(later))
+    return leases
+
+
+class TestNews:
+    """What is told of many leases with one call."""
+
+    @pytest.fixture
+    def leases(self, book):
+        """Of twenty keys, each with 10 that are held; the store knows."""
+        found = [book.of_key(ApiKey(f"k{n}", "", "", limit_usd_nanos=100), 0.0).spend for n in range(20)]
+        for lease in found:
+            book.granted(lease, 10)
+            assert lease.hold(10, 0.0)
+        assert len(tell(book)) == 20
+        book.heard(book.told)
+        return found
+
+    def test_is_what_has_changed(self, book, leases):
+        assert tell(book) == {}
+        leases[3].settle(10, 4, 1.0)
+        assert tell(book) == {"k3": 6}
+        book.heard({"k3": 6})
+        assert tell(book) == {}
+
+    def test_is_not_what_is_only_held_otherwise(self, book, leases):
+        leases[3].settle(10, 0, 1.0)
+        assert leases[3].hold(10, 1.0)
+        assert tell(book) == {}
+
+    def test_is_what_has_changed_while_the_call_was_on_its_way(self, book, leases):
+        leases[3].settle(10, 4, 1.0)
+        told = tell(book)
+        leases[3].void()
+        leases[4].settle(10, 10, 1.0)
+        book.heard(told)
+        assert tell(book) == {"k3": 0, "k4": 0}
+
+    def test_is_what_was_told_and_not_heard(self, book, leases):
+        leases[3].settle(10, 4, 1.0)
+        book.unheard(tell(book), [leases[5]])
+        leases[3].grant(4)  # as much as the store was known to know
+        assert tell(book) == {"k3": 10, "k5": 10}
+
+    def test_is_what_is_drawn_on(self, book, leases):
+        assert book.news({}, [leases[7]]) == {"k7": 10}
+
+    def test_is_all_if_the_store_may_know_nothing_of_it(self, book, leases):
+        assert book.base(8) == 8
+        book.unknown()
+        assert book.base(8) == 0
+        told = tell(book)
+        assert told == {f"k{n}": 10 for n in range(20)}
+        book.unheard(told, [])
+        assert (tell(book), book.base(8)) == (told, 0)
+        book.heard(told)
+        assert (tell(book), book.base(9)) == ({}, 9)
+
+    def test_builds_on_nothing_when_nothing_is_in_hand(self, book):
+        book.heard(tell(book))
+        assert book.base(8) == 0
+
+    def test_is_everything_in_turn(self, book, leases):
+        """Each beat tells a little, and none is left out."""
+        told = [tell(book, is_beat=True)]
+        for _ in range(int(RETOLD_S) - 1):
+            book.heard(told[-1])
+            told.append(tell(book, is_beat=True))
+        assert set().union(*told) == {f"k{n}" for n in range(20)}
+        assert max(map(len, told)) == 1
+
+    def test_is_what_a_later_call_charges_until_it_is_charged(self, book, leases):
+        leases[3].settle(10, 10, 1.0)
+        assert tell(book, {"k3": 10}) == {}
+        assert tell(book, {"k3": 7}) == {"k3": 7}
+        book.heard({"k3": 7})
+        assert tell(book, {"k3": 7, "nobody": 5}) == {}
+        assert tell(book) == {"k3": 0}
+        book.heard({"k3": 0})
+        assert tell(book) == {}
+
+    def test_is_that_nothing_is_left_in_the_end(self, book, leases):
+        book.void_all()
+        told = tell(book)
+        assert told == {f"k{n}": 0 for n in range(20)}
+        book.heard(told)
+        assert (book.told, tell(book)) == ({}, {})
+
+
+class TestGivingBack:
+    @pytest.fixture
+    def leases(self, book):
+        """Of three keys, which are used so often that all of it stays for the next requests."""
+        found = [book.of_key(ApiKey(f"k{n}", "", "", limit_usd_nanos=1000), 0.0).spend for n in range(3)]
+        for lease in found:
+            book.granted(lease, 100)
+            lease.hold(50, 1.0)
+            self.end(lease, 50, 1.0)
+        book.give_back(1.0, is_void=False)
+        assert [lease.available for lease in found] == [50, 50, 50]
+        return found
+
+    def use(self, lease, now):
+        assert lease.hold(50, now)
+        self.end(lease, 0, now)
+
+    def end(self, lease, used, now):
+        lease.settle(50, used, now)
+        lease.pace = 1_000.0
+
+    def test_of_what_nobody_has_used_for_long(self, book, leases):
+        """Whatever is done with others."""
+        for now in range(2, 13):
+            self.use(leases[0], now)
+            if now < 8:
+                self.use(leases[2], now)
+            book.give_back(now, is_void=False)
+            assert leases[1].available == (50 if now <= 1 + IDLE_S else 0)
+        assert book.has_unused()
+        book.give_back(7 + IDLE_S + 0.1, is_void=False)
+        assert [lease.available for lease in leases] == [50, 0, 0]
+        book.give_back(12 + IDLE_S + 0.1, is_void=False)
+        assert not book.has_unused()
+
+    def test_of_all_that_may_be_anothers(self, book, leases):
+        book.give_back(1.5, is_void=True)
+        assert [lease.available for lease in leases] == [0, 0, 0]
+
+    def test_of_what_is_recalled(self, book, leases):
+        assert book.recall("k1", 2.0)
+        book.give_back(2.0, is_void=False)
+        assert [lease.available for lease in leases] == [50, 0, 50]
+
+    def test_of_what_ends_after_a_recall(self, book, leases):
+        assert leases[1].hold(50, 2.0)
+        assert not book.recall("k1", 2.0)
+        book.give_back(2.0, is_void=False)
+        leases[1].settle(50, 1, 1.9 + RECALL_S)
+        book.give_back(1.9 + RECALL_S, is_void=False)
+        assert leases[1].outstanding == 0

@@ -10,7 +10,7 @@ from fairlead.access.windows import windows_at
 from fairlead.store.money import DEAD_S, SLOT, AmountDraw, Call, MoneyAway, MoneyStore, RateDraw, Watch, charge_of
 from fairlead.store.redis import connect
 from harness.ledger import DAY_S, NOON, generation
-from harness.money import Caller, Holdings, StillMoney
+from harness.money import Caller, Copy, Holdings, StillMoney
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
 
@@ -427,6 +427,113 @@ async def still_store(url):
         store = StillMoney(client)
         await store.begin()
         yield store
+
+
+class TestWants:
+    """Who has leased what somebody else is in want of hears so."""
+
+    async def want(self, worker, account="k"):
+        (grant,) = await worker.draw(AmountDraw(account, [("total", 100)], 60, 60))
+        assert grant.granted == 0
+
+    async def lease(self, *workers, account="k"):
+        for worker in workers:
+            assert (await worker.draw(AmountDraw(account, [("total", 100)], 50, 50)))[0].granted == 50
+
+    async def test_is_told_once(self, store, w, v):
+        await self.lease(w, v)
+        assert (await w.call()).recalled == []
+        await store.pass_time(0.01)
+        for _ in range(2):
+            await self.want(v)
+            await store.pass_time(0.01)
+            assert (await w.call()).recalled == ["k"]
+            assert (await w.call()).recalled == []
+
+    async def test_is_told_again_to_who_did_not_hear_it(self, store, w, v):
+        await self.lease(w, v)
+        await self.want(v)
+        await store.pass_time(0.01)
+        heard = w.number
+        assert (await w.call()).recalled == ["k"]
+        await store.pass_time(0.01)
+        w.number += 1
+        assert (await store.call(call_of(w, heard=heard))).recalled == ["k"]
+
+    async def test_is_told_to_who_has_leased_since(self, store, w, v):
+        await self.lease(w, v)
+        await self.want(v)
+        await store.pass_time(0.01)
+        await w.call(leases={"k": 0})
+        assert (await w.call(draws=[AmountDraw("k", [("total", 100)], 1, 9)])).recalled == ["k"]
+
+    async def test_is_old_at_last(self, store, w, v):
+        await self.lease(w, v)
+        await self.want(v)
+        await self.lease(v, account="other")
+        await store.pass_time(2.1)
+        assert (await w.call(draws=[AmountDraw("k", [("total", 100)], 1, 1)])).recalled == ["k"], "in want itself"
+        await store.pass_time(2.1)
+        assert (await w.call()).recalled == []
+
+    async def test_nothing_stays_of_those_that_are_old(self, store, w, v):
+        for number in range(20):
+            await self.lease(w, v, account=f"k{number}")
+            await self.want(v, f"k{number}")
+            await store.pass_time(1.0)
+        assert await store.client.zcard(f"{SLOT}wanted") <= 3
+
+
+class TestBase:
+    """A call tells what has changed in its leases since an earlier one: who does not know that is to be told all."""
+
+    async def is_refused(self, store, worker):
+        """Without anything having happened."""
+        before = vars(await Holdings.read(store.client))
+        answer = await worker.call(
+            base=worker.number,
+            settled=[charge(cost_usd_nanos=1)],
+            open=[charge()],
+            leases={"k": 7},
+            draws=[AmountDraw("k", [("total", 9)], 1, 1)],
+            watch=[Watch("k1", "total", 0, "x")],
+        )
+        assert (answer.grants, answer.reached, answer.recalled) == ([], [], [])
+        assert vars(await Holdings.read(store.client)) == before
+        return answer.is_late and answer.is_unknown
+
+    async def test_that_it_knows(self, store, w):
+        await w.call(leases={"k": 5, "other": 6})
+        answer = await w.call(base=w.number, leases={"k": 7})
+        assert not answer.is_late
+        assert (await holdings(store)).leases == {"k": {"w": 7}, "other": {"w": 6}}
+
+    async def test_of_before_a_call_whose_answer_was_lost(self, store, w):
+        heard = w.number + 1
+        await w.call(leases={"k": 5})
+        await w.call(base=heard, leases={"k": 6})
+        assert not (await w.call(base=heard, leases={"k": 7})).is_late
+
+    async def test_in_books_that_have_begun_anew(self, store, w):
+        await w.call(leases={"k": 5})
+        await store.begin()
+        assert await self.is_refused(store, w)
+        assert not (await w.call(leases={"k": 5})).is_late
+
+    async def test_that_a_replica_has_never_had(self, store, w):
+        await w.call(leases={"k": 5})
+        kept = await Copy.of(store.client)
+        await w.call(base=w.number, leases={"other": 6})
+        await kept.put_back()
+        assert await self.is_refused(store, w)
+        assert not (await w.call(leases={"k": 5, "other": 6})).is_late
+
+    async def test_of_one_that_was_taken_for_dead(self, store, w, v):
+        await w.call(leases={"k": 5})
+        await outlive(w, v)
+        assert await self.is_refused(store, w)
+        assert not (await w.call(leases={"k": 5})).is_late
+        assert not (await w.call(base=w.number)).is_late
 
 
 # -- rates ------------------------------------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fairlead import tasks
 from fairlead.access.keys import ApiKey
@@ -14,15 +17,18 @@ from fairlead.catalog.model import Price
 from fairlead.errors import ApiError
 from fairlead.store import backlog as store_backlog
 from fairlead.store import till as store_till
+from fairlead.store.lease_book import RETOLD_S
 from fairlead.store.money import DEAD_S, SLOT
-from fairlead.store.till import BEAT_S, FLUSH_S, SLOT_PATIENCE_S, SPEND_PATIENCE_S, SWEEP_S, Till
+from fairlead.store.redis import connect
+from fairlead.store.till import BEAT_S, FLUSH_S, SLOT_PATIENCE_S, SPEND_PATIENCE_S, SWEEP_S, VOID_S, Till
 from fairlead.store.unsettled import Unsettled
 from harness.ledger import DAY_S, NOON, generation
-from harness.money import Holdings, Line, StillMoney
+from harness.money import Copy, Holdings, Line, StillMoney
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("patient")]
 
 TIME_LIMIT_S = 1
+FATES = ["is lost", "is late", "answer is lost", "is repeated"]
 BARE = ApiKey("k1", "mine", "sk-…9f0")
 FREE_MODEL = WorstCase(10, 10, [Price(0, 0)])
 
@@ -549,6 +555,239 @@ class TestCallsThatFail:
         calls = len(till.line.calls)
         await served(till, admitted(till, mine, 10))
         assert len(till.line.calls) > calls
+
+
+class TestManyLeases:
+    """Of as many keys. A call tells what has changed, and the store knows the rest."""
+
+    KEYS = tuple(key(hash=f"k{number}", limit_usd_nanos=100, max_concurrency=3) for number in range(12))
+    ALL = {one.hash: {"w": 20} for one in KEYS} | {f"slots:{one.hash}": {"w": 1} for one in KEYS}
+
+    async def held(self, store, till):
+        """Each holds 20 of its limit, and a place."""
+        holds = await served(till, *[admitted(till, one, 20) for one in self.KEYS])
+        assert (await holdings(store)).leases == self.ALL
+        await till.flush()
+        return holds
+
+    async def lose_all(self, store):
+        await store.client.flushdb()
+        await store.pass_time(0.0)
+
+    def without(self, *numbers):
+        gone = {f"{kind}k{number}" for number in numbers for kind in ("", "slots:")}
+        return {account: leases for account, leases in self.ALL.items() if account not in gone}
+
+    async def test_a_call_tells_what_has_changed(self, store, worker):
+        till = worker()
+        holds = await self.held(store, till)
+        end(till, holds[4], 20, key="k4")
+        assert await till.flush()
+        assert set(till.line.calls[-1].leases) == {"k4", "slots:k4"}
+        assert (await holdings(store)).leases == self.without(4)
+        await served(till, admitted(till, self.KEYS[7], 30))
+        assert {account for call in till.line.calls[-2:] for account in call.leases} == {"k7", "slots:k7"}
+        assert (await holdings(store)).leases["k7"] == {"w": 50}
+
+    @pytest.mark.parametrize("fate", FATES)
+    async def test_what_it_told_of_them_is_told_until_it_is_heard(self, store, worker, fate):
+        till = worker()
+        holds = await self.held(store, till)
+        till.line.fates.append(fate)
+        end(till, holds[4], 20, key="k4")
+        await till.flush()
+        end(till, holds[5], 20, key="k5")
+        await till.flush()
+        assert (await holdings(store)).leases == self.without(4, 5)
+        for call in till.line.late:
+            assert (await store.call(call)).is_late
+
+    async def test_a_store_that_has_lost_them_is_told_all(self, store, worker, monkeypatch):
+        monkeypatch.setattr(store_till, "SPEND_PATIENCE_S", -1.0)
+        till, other = worker(), worker("other")
+        holds = await self.held(store, till)
+        await self.lose_all(store)
+        end(till, holds[4], 20, key="k4")
+        assert await till.flush(), "at once"
+        assert (await holdings(store)).leases == self.without(4)
+        assert isinstance(await served(other, admitted(other, self.KEYS[0], 81)), ApiError)
+
+    async def test_and_a_replica_that_has_not_had_the_last_calls(self, store, worker):
+        till = worker()
+        holds = await served(till, *[admitted(till, one, 20) for one in self.KEYS[:6]])
+        replica = await Copy.of(store.client)
+        holds += await served(till, *[admitted(till, one, 20) for one in self.KEYS[6:]])
+        await replica.put_back()
+        till.leave(holds.pop(), 0, 0)
+        assert await till.flush()
+        assert (await holdings(store)).leases == self.without(11)
+
+    async def test_before_anything_is_drawn_there(self, store, worker, monkeypatch):
+        """What this worker has in hand already would be granted to it a second time."""
+        monkeypatch.setattr(store_till, "SPEND_PATIENCE_S", -1.0)
+        till, mine = worker(), key(limit_usd_nanos=100)
+        await served(till, admitted(till, mine, 10))
+        replica = await Copy.of(store.client)
+        await served(till, admitted(till, mine, 50))
+        await replica.put_back()
+        assert (await served(till, admitted(till, mine, 50))).status == 429
+        assert (await served(till, admitted(till, mine, 40))).spend
+        assert (await holdings(store)).leases == {"k1": {"w": 100}}
+
+    async def test_what_is_under_way_is_told_there_with_it(self, store, worker):
+        noted = [generation(cost_usd_nanos=3, end="crashed", is_estimated=True)]
+        till = worker(under_way=lambda is_all: noted if is_all else ())
+        await self.held(store, till)
+        await store.pass_time(BEAT_S)
+        await till.flush()
+        await self.lose_all(store)
+        till.forget("gen-1-a")
+        await till.flush()
+        assert set((await holdings(store)).open["w"]) == {noted[0].id}
+
+    async def test_one_that_was_taken_for_dead_tells_all(self, store, worker, monkeypatch):
+        """Its requests go on; what they hold may have been given to others, but is no less used."""
+        monkeypatch.setattr(store_till, "SPEND_PATIENCE_S", -1.0)
+        till, other = worker(), worker("other")
+        await self.held(store, till)
+        for _ in range(int(DEAD_S / 4) + 2):
+            await store.pass_time(4.0)
+            other.forget("gen-1-a")
+            await other.flush()
+        for one in self.KEYS:
+            assert (await served(other, admitted(other, one, 100))).spend
+        till.forget("gen-1-a")
+        assert await till.flush()
+        found = (await holdings(store)).leases
+        assert {account: leases["w"] for account, leases in found.items()} == dict.fromkeys(found, 20) | {
+            account: 1 for account in found if account.startswith("slots:")
+        }
+        assert (await served(other, admitted(other, self.KEYS[0], 1))).status == 429
+
+    async def test_an_answer_that_asks_for_all_keeps_nothing_alive(self, store, worker):
+        """Not before the store has been told: it may have given what is here to others, or be about to."""
+        till, mine = worker(), key(limit_usd_nanos=1_000)
+        for _ in range(5):
+            end(till, await served(till, admitted(till, mine, 20)), 20)
+        await till.flush()
+        assert (await holdings(store)).leases["k1"]["w"] > 10
+        await store.pass_time(0.9 * VOID_S)
+        await self.lose_all(store)
+        mine_again = await till.enter(mine)
+        await till.reserve(mine_again, worst(1))
+        till.line.fates += ["arrives", "is lost"]
+        await till.flush()
+        assert till.is_away
+        await store.pass_time(0.2 * VOID_S)
+        calls = len(till.line.calls)
+        await served(till, admitted(till, mine, 1))
+        assert len(till.line.calls) > calls
+
+    async def test_each_is_told_now_and_then_although_nothing_has_changed(self, store, worker):
+        """The store keeps none for ever of which nobody tells; and a hand may have removed one."""
+        till = worker()
+        await self.held(store, till)
+        await store.client.delete(f"{SLOT}lease:k4", f"{SLOT}lease:slots:k7")
+        told = len(till.line.calls)
+        for _ in range(int(RETOLD_S)):
+            await store.pass_time(BEAT_S)
+            await till.flush()
+            if till.line.calls[told:] and len(await store.client.keys(f"{SLOT}lease:*")) == len(self.ALL):
+                break
+        assert (await holdings(store)).leases == self.ALL
+        assert max(len(call.leases) for call in till.line.calls[told:]) == 1
+
+
+class TestWhateverHappens:
+    """To calls, to the store, and to a worker that it takes for dead: in the end it knows what is in hand."""
+
+    KEYS = tuple(key(hash=f"k{number}", limit_usd_nanos=100, max_concurrency=3) for number in range(3))
+    STEPS = st.one_of(
+        *[st.tuples(st.just("begin"), st.integers(0, 2), st.integers(1, 60))] * 2,
+        *[st.tuples(st.just("end"), st.integers(0, 3), st.integers(0, 60))] * 2,
+        *[st.tuples(st.just("call"), st.sampled_from(["arrives", "arrives", *FATES]), st.none())] * 3,
+        st.tuples(st.just("late"), st.integers(0, 3), st.none()),
+        st.tuples(st.just("wait"), st.sampled_from([0.1, BEAT_S, IDLE_S + 0.1]), st.none()),
+        st.tuples(st.sampled_from(["copy", "fail over", "lose all", "bury"]), st.none(), st.none()),
+    )
+
+    @settings(max_examples=4 * settings.default.max_examples)
+    @given(steps=st.lists(STEPS, min_size=4, max_size=16), at_once=st.sampled_from([1, 500]))
+    async def test_the_store_knows_what_is_in_hand(self, redis_url, steps, at_once):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store_backlog, "AT_ONCE", at_once)
+            patch.setattr(store_till, "SPEND_PATIENCE_S", -1.0)
+            patch.setattr(store_till, "SLOT_PATIENCE_S", -1.0)
+            async with contextlib.aclosing(connect(redis_url)) as client:
+                store = StillMoney(client)
+                store.set_clocks(patch)
+                await store.begin()
+                await self.live_through(store, steps)
+
+    async def begun(self, till, key, amount):
+        """None if it is refused."""
+        with contextlib.suppress(ApiError):
+            found = await admitted(till, key, amount)
+            return None if isinstance(found, ApiError) else found
+
+    async def live_through(self, store, steps):
+        line = Line(store)
+        till, other = Till(line, "w", Budgets()), Till(Line(store), "other", Budgets())
+        requests, copy = [], await Copy.of(store.client)
+        for kind, what, amount in steps:
+            match kind:
+                case "begin":
+                    request = tasks.start("request", self.begun(till, self.KEYS[what], amount))
+                    requests.append((self.KEYS[what], request))
+                case "end" if what < len(requests) and requests[what][1].done():
+                    one, request = requests.pop(what)
+                    if request.result() is not None:
+                        end(till, request.result(), amount, key=one.hash)
+                case "call":
+                    line.fates[:] = [what]
+                    await till.flush()
+                    line.fates.clear()
+                case "late" if what < len(line.late):
+                    await store.call(line.late.pop(what))
+                case "wait":
+                    await store.pass_time(what)
+                case "copy":
+                    copy = await Copy.of(store.client)
+                case _:
+                    await self.harm(kind, store, copy, other)
+            await turns()
+        has_lost = any(kind == "fail over" for kind, *_ in steps)
+        await self.judge(store, till, requests, has_lost=has_lost)
+
+    async def harm(self, kind, store, copy, other):
+        if kind == "fail over":
+            await copy.put_back()
+        if kind == "lose all":
+            await store.client.flushdb()
+        await store.pass_time(0.0)
+        if kind == "bury":
+            for _ in range(int(DEAD_S / 4) + 2):
+                await store.pass_time(4.0)
+                other.forget("gen-1-a")
+                await other.flush()
+
+    async def judge(self, store, till, requests, *, has_lost):
+        """A replica may not have heard that something was given back: that may stay until the key is used again."""
+        async with asyncio.timeout(10 * TIME_LIMIT_S):
+            while till.waiting or not await till.flush():
+                await till.flush()
+                await turns()
+            await idle(store, till)
+            while till.unsettled or not await till.flush():
+                pass
+        held = Counter()
+        for one, request in requests:
+            if await request is not None:
+                held[one.hash] += request.result().spend[0][1]
+                held[f"slots:{one.hash}"] += 1
+        leases = (await Holdings.read(store.client)).leases
+        known = {account: of_each["w"] for account, of_each in leases.items() if "w" in of_each}
+        assert {account: amount for account, amount in known.items() if account in held or not has_lost} == held
 
 
 class TestFlushing:

@@ -59,6 +59,8 @@ class AmountLease:
     paced_at: float = 0.0
     recalled_until: float = 0.0
     """Till then nothing may stay here unused: somebody needs it."""
+    changed: "set[AmountLease]" = field(default_factory=set, repr=False)
+    """It puts itself in there with whatever is done to it: its owner need not look through all that it has."""
 
     @property
     def outstanding(self) -> int:
@@ -77,15 +79,18 @@ class AmountLease:
         self.available -= amount
         self.held += amount
         self.used_at = now
+        self.changed.add(self)
         return True
 
     def settle(self, held: int, used: int, now: float) -> None:
         """A request that held so much has used so much. What it used beyond that is spent, and leased by nobody."""
-        passed_s = max(now - self.paced_at, 0.0)
-        self.pace = self.pace * 0.5 ** (passed_s / AHEAD_S) + used * math.log(2.0) / AHEAD_S
+        if now >= self.recalled_until:
+            passed_s = max(now - self.paced_at, 0.0)
+            self.pace = self.pace * 0.5 ** (passed_s / AHEAD_S) + used * math.log(2.0) / AHEAD_S
         self.used_at = self.paced_at = now
         self.held -= held
         self.available += max(held - used, 0)
+        self.changed.add(self)
 
     def give_back(self, now: float) -> bool:
         """Let go of what is not needed; returns whether there was anything."""
@@ -93,16 +98,24 @@ class AmountLease:
         if self.available <= most:
             return False
         self.available = most
+        self.changed.add(self)
         return True
+
+    def grant(self, amount: int) -> None:
+        """So much more is here."""
+        self.available += amount
+        self.changed.add(self)
 
     def recall(self, now: float) -> None:
         """Somebody else needs what is not used here."""
         self.pace = 0.0
         self.recalled_until = now + RECALL_S
+        self.changed.add(self)
 
     def void(self) -> None:
         """Forget what is not held: the store has taken this worker for dead, and may have given it to another."""
         self.available = 0
+        self.changed.add(self)
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

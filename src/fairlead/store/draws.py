@@ -1,6 +1,7 @@
 """What is asked of the store for a request, or given back to it, and who waits for the answer."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fairlead import clock
@@ -49,6 +50,11 @@ class Waiting:
         returned, lease.available = lease.available, 0
         want = lease.want(need, workers) if need else 0
         return RateDraw(lease.account, lease.limit.interval_us, lease.limit.per_minute, returned, need, want)
+
+
+def amounts(draws: Iterable[Waiting]) -> list[AmountLease]:
+    """Return those leases that are of an amount."""
+    return [one.lease for one in draws if isinstance(one.lease, AmountLease)]
 
 
 def is_today(started: float) -> bool:

@@ -1,17 +1,32 @@
-"""All leases of one worker: of each key that it serves, of the whole instance; and what the store knows of them."""
+"""All leases of one worker: of each key that it serves, of the whole instance; and what the store knows of them.
 
+A call tells what has changed since the last call that the store has heard, and what is drawn on: a worker with leases
+of thousands of keys has few of them to look at, and so has the script. All of it is told
+
+- as long as the store is not known to know any of it, and when it says that it does not: it begins anew, it lost its
+  last calls with a failover, or it has taken this worker for dead (see `Call.base`),
+- and in the course of RETOLD_S, some with every beat, whether it has changed or not.
+
+What a call told that was not answered is told again, since nobody knows what became of it.
+"""
+
+import itertools
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from fairlead.access.keys import ApiKey
-from fairlead.access.lease import RATE_GOOD_S, AmountLease, AmountLimit, RateLease, RateLimit
+from fairlead.access.lease import IDLE_S, RATE_GOOD_S, AmountLease, AmountLimit, RateLease, RateLimit
 from fairlead.access.spend import INSTANCE, Budgets, key_limits
 from fairlead.store.money import Charge, Watch
 
 UNKNOWN = -1
 FORGOTTEN_S = 3_600.0
 """A key that has not been used for as long is let go of: longer than any request takes."""
+RETOLD_S = 600.0
+"""In this time each lease is told anew, with a beat a second. The store keeps one that nobody tells of for a day; the
+rest of the reason is that somebody may have removed one there, which nothing else would show."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +57,16 @@ class LeaseBook:
         self._of_key: dict[str, KeyLeases] = {}
         self.told: dict[str, int] = {}
         """What the store takes each lease of an amount for, if that is anything; UNKNOWN when an answer was lost."""
-        self._of_told: dict[str, AmountLease] = {}
+        self._of_told: OrderedDict[str, AmountLease] = OrderedDict()
+        """First those that have not been told for longest."""
+        self._changed: set[AmountLease] = set()
+        """Those to which something was done since the last call, or since one that was not answered."""
+        self._unused: OrderedDict[AmountLease, None] = OrderedDict()
+        """Of the others, those with something here that is in nobody's hands; first those not used for longest."""
+        self._later: Mapping[str, int] = {}
+        """What was to be charged by later calls when the last one was made."""
+        self._is_known = False
+        """Whether the store knows what was told."""
         self.instance = self._amount(INSTANCE, budgets.limits(), now) if budgets.limits() else None
 
     def is_unlimited(self, key: ApiKey) -> bool:
@@ -85,7 +109,7 @@ class LeaseBook:
     def _amount(self, account: str, limits: tuple[AmountLimit, ...], now: float) -> AmountLease:
         lease = self._amounts.get(account)
         if lease is None:
-            lease = self._amounts[account] = AmountLease(account, limits, used_at=now)
+            lease = self._amounts[account] = AmountLease(account, limits, used_at=now, changed=self._changed)
         elif lease.limits != limits:
             lease.limits = limits
             lease.void()  # the next draw is by the new ones
@@ -105,27 +129,62 @@ class LeaseBook:
     def void_all(self) -> None:
         """Nothing is here or held any more."""
         for lease in self._amounts.values():
-            lease.available = lease.held = 0
+            lease.held = 0
+            lease.void()
 
     # -- between the store and here ------------------------------------------------------------------------------
 
     def give_back(self, now: float, *, is_void: bool) -> list[RateLease]:
-        """Let go of what is not needed here, of all of it if `is_void`; return the rates with something to tell."""
-        for lease in self._of_told.values():
+        """Let go of what is not needed here, of all of it if `is_void`; return the rates with something to tell.
+
+        What was enough ahead stays so until it is used, or nobody has used it for IDLE_S.
+        """
+        idle = itertools.takewhile(lambda lease: is_void or now - lease.used_at > IDLE_S, self._unused)
+        for lease in {*self._changed, *idle}:
             if is_void:
                 lease.void()
             lease.give_back(now)
+            self._unused.pop(lease, None)
+            if lease.available:
+                self._unused[lease] = None
         old = [rate for rate in self._used_rates if now - rate.drawn_at > RATE_GOOD_S]
         self._used_rates.difference_update(old)
         return [rate for rate in old if rate.available]
 
-    def outstanding(self, later: Mapping[str, int]) -> dict[str, int]:
-        """Return what the others must not use: what is here, and has been used and is charged by a `later` call."""
-        return {account: lease.outstanding + later.get(account, 0) for account, lease in self._of_told.items()}
+    def base(self, heard: int) -> int:
+        """Return which call the next one builds on, if the last that was answered is `heard`; 0: it tells all."""
+        return heard if self._is_known and self.told else 0
+
+    def news(
+        self, later: Mapping[str, int], drawn: Iterable[AmountLease] = (), *, is_beat: bool = False
+    ) -> dict[str, int]:
+        """Return what to tell of leases: what the others must not use of each, 0 for nothing. Asking changes nothing.
+
+        That is what is here, and what has been used and is charged by a `later` call. Of those that are `drawn` on the
+        script reckons with what it knows: it is told in any case.
+        """
+        due = {lease.account: lease for lease in drawn if lease.account in self.told}
+        if not self._is_known:
+            due.update(self._of_told)
+        elif is_beat:
+            due.update(itertools.islice(self._of_told.items(), int(len(self.told) / RETOLD_S) + 1))
+        owing = [self._of_told[account] for account in {*later, *self._later} if account in self.told]
+        for lease in (*self._changed, *owing):
+            if lease.outstanding + later.get(lease.account, 0) != self.told.get(lease.account, 0):
+                due[lease.account] = lease
+        return {account: lease.outstanding + later.get(account, 0) for account, lease in due.items()}
+
+    def tells(self, leases: Mapping[str, int], later: Mapping[str, int]) -> None:
+        """These news are on their way. What changes from now on is for the next call."""
+        for lease in self._changed:
+            if lease.account in leases and lease.account not in self.told:
+                self._tell(lease, UNKNOWN)
+        self._changed.clear()
+        self._later = later
 
     def has_unused(self) -> bool:
         """Whether something is here that another worker may be in want of."""
-        return any(lease.available for lease in self._of_told.values())
+        return bool(self._unused)
 
     def watches(self, batch: Iterable[Charge]) -> list[Watch]:
         """Return what to tell of: the parts of the limits that these charges count against."""
@@ -144,18 +203,30 @@ class LeaseBook:
 
     def heard(self, leases: Mapping[str, int]) -> None:
         """The store has taken in what it was told of the leases."""
-        self.told = {account: amount for account, amount in leases.items() if amount}
-        self._of_told = {account: self._of_told[account] for account in self.told}
+        self._is_known = True
+        for account, amount in leases.items():
+            if amount:
+                self.told[account] = amount
+                self._of_told.move_to_end(account)
+            else:
+                del self.told[account], self._of_told[account]
+
+    def unheard(self, leases: Iterable[str], drawn: Iterable[AmountLease]) -> None:
+        """Nobody knows whether the store has taken that in, and granted anything: it has to be told what is here."""
+        for lease in (*drawn, *(self._of_told[account] for account in leases)):
+            self._tell(lease, UNKNOWN)
+            self._changed.add(lease)
+
+    def unknown(self) -> None:
+        """The store may know nothing of what it was told before: it has to be told all."""
+        self._is_known = False
 
     def granted(self, lease: AmountLease, amount: int) -> None:
         """The store has granted so much more."""
-        lease.available += amount
         if amount:
+            lease.grant(amount)
+            self._unused[lease] = None
             self._tell(lease, self.told.get(lease.account, 0) + amount)
-
-    def doubt(self, lease: AmountLease) -> None:
-        """Nobody knows whether the store has granted anything: it has to be told what is here."""
-        self._tell(lease, UNKNOWN)
 
     def _tell(self, lease: AmountLease, amount: int) -> None:
         self.told[lease.account] = amount

@@ -3,13 +3,13 @@
 --
 -- KEYS[1]  the hash of workers; all other keys begin as it does, and so are in the same slot
 -- ARGV[1]  the call, MessagePack: see `Call` in money.py
--- Answers  MessagePack: {now, is late, grants, alerts, recalled}
+-- Answers  MessagePack: {now, is late, grants, alerts, recalled, is unknown}
 
 local call = cmsgpack.unpack(ARGV[1])
 local WORKERS = KEYS[1]
 local P = WORKERS:sub(1, -8)
 local LEDGER = P .. 'ledger'
-local RECALL = P .. 'recall'
+local WANTED = P .. 'wanted'
 local RECALL_S = 2        -- for which others are told that somebody is in want of what they have
 local AWAY_S = 5          -- without any call: the store was away, or nobody had anything to say
 local LEASE_S = 86400     -- until leases go that nobody tells of any more
@@ -55,6 +55,12 @@ end
 -- A call that comes late, after a later one of its worker, says what is no longer true; and its news come again.
 local own = workers[call.worker]
 if own and call.number <= own.number then return cmsgpack.pack({now, true, {}, {}, {}}) end
+
+-- One that tells only what has changed says nothing to who does not know the rest: whose books have begun anew, or are
+-- those of a replica that has never had the last calls, or who has given this worker's leases to others.
+if call.base > 0 and (not own or own.is_buried or own.number < call.base) then
+    return cmsgpack.pack({now, true, {}, {}, {}, true})
+end
 note(call.worker, call.number, now, '')
 workers[call.worker] = {at = now}
 if now - latest > AWAY_S then
@@ -282,8 +288,9 @@ local function draw_amount(draw)
         granted = math.floor(draw.need + math.min(draw.want - draw.need, (left - draw.need) / (4 * alive_count)))
         lease(draw.account, own + granted)
     elseif unleased >= draw.need then -- others have it
-        redis.call('HSET', RECALL, draw.account, string.format('%.3f', now))
-        redis.call('EXPIRE', RECALL, 60)
+        redis.call('ZADD', WANTED, string.format('%.3f', now), draw.account)
+        redis.call('ZREMRANGEBYSCORE', WANTED, '-inf', string.format('(%.3f', now - RECALL_S))
+        redis.call('EXPIRE', WANTED, 60)
     end
     return {granted, left - granted, unleased, tightest}
 end
@@ -333,11 +340,16 @@ if call.trim_ms > 0 then -- by the worker's clock; one that is wrong must not co
     redis.call('XTRIM', LEDGER, 'MINID', '~', int(math.max(trim_ms, 0)))
 end
 
+-- Each worker is told once that somebody is in want of an account: since its last call, if it has heard the answer to
+-- that. Of what it has drawn on now it may not have had anything then.
 local recalled = {}
-if redis.call('EXISTS', RECALL) == 1 then
-    for account in pairs(call.leases) do
-        local at = redis.call('HGET', RECALL, account)
-        if at and now - tonumber(at) <= RECALL_S then recalled[#recalled + 1] = account end
+if redis.call('EXISTS', WANTED) == 1 then
+    local from = now - RECALL_S
+    local told = math.max(from, own and own.number == call.heard and own.at or 0)
+    recalled = redis.call('ZRANGEBYSCORE', WANTED, string.format('%.3f', told), '+inf')
+    for _, draw in ipairs(call.draws) do
+        local at = draw.limits and tonumber(redis.call('ZSCORE', WANTED, draw.account) or 0)
+        if at and at >= from and at < told then recalled[#recalled + 1] = draw.account end
     end
 end
 return cmsgpack.pack({now, false, grants, reached, recalled})

@@ -11,14 +11,16 @@
     fl:1:{money}:credits          hash: total → nano-USD bought
     fl:1:{money}:open:<worker>    hash: generation id → what is to be charged if the worker dies
     fl:1:{money}:lease:<account>  hash: worker → what of the account's limit is in its hands
-    fl:1:{money}:recall           hash: account → when somebody was in want of what others had leased
+    fl:1:{money}:wanted           sorted set: account by when somebody was in want of what others had leased
     fl:1:{money}:rate:<account>   theoretical arrival time of the next unit, as microseconds
     fl:1:{money}:told:<window> <watch>   who was told of it, with which call
     fl:1:{money}:alerts           hash: kind of window and part of the limit → how often somebody was told
 
 What has to be exact together is in one slot, and changes in one step: the ledger's entries add up to the counters
 whatever dies. A generation is charged once, by its id, however often it is told. Calls of a worker are numbered, so
-that one that comes late does no harm.
+that one that comes late does no harm; and each says which one it builds on, since it tells of leases only what has
+changed after that. The script does nothing with one that builds on what it does not know, and asks to be told all: it
+never grants a worker anything while it knows but a part of what that has in hand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -136,7 +138,7 @@ class Call(msgspec.Struct):
     closed: Sequence[str] = ()
     """Ids of what ended without a charge."""
     leases: dict[str, int] = {}
-    """What it has in hand, of every account; 0: nothing any more."""
+    """What it has in hand of accounts, 0: nothing any more; of those that are missing as much as the store knows."""
     draws: Sequence[AmountDraw | RateDraw] = ()
     watch: Sequence[Watch] = ()
     dead: Sequence[str] = ()
@@ -147,6 +149,8 @@ class Call(msgspec.Struct):
     """Entries of before that Unix time may be dropped, if they are older than `ledger_s` by the store's clock too."""
     heard: int = 0
     """The last call of this worker whose answer has reached it."""
+    base: int = 0
+    """With that call, and those before, the store was told of the leases that are missing here; 0: none are missing."""
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -163,12 +167,15 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     now: float
     is_late: bool
-    """The call was not applied: a later one of this worker has been."""
+    """The call was not applied: a later one of this worker has been, if it `is_unknown` not even an earlier one."""
     grants: list[Grant]
     reached: list[str]
     """Names of the watches that went off with this call."""
     recalled: list[str] = []
-    """Accounts of which somebody needs what is leased and not used."""
+    """Accounts of which somebody needs what is leased and not used, perhaps not by this worker. It is told once of each
+    time, and again after an answer that it did not hear."""
+    is_unknown: bool = False
+    """The call was not applied: the store does not know its `base`. It has to be told all."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

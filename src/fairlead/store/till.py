@@ -25,7 +25,7 @@ from fairlead.access.spend import (
 )
 from fairlead.access.windows import resets_at
 from fairlead.store.backlog import AT_ONCE, Backlog
-from fairlead.store.draws import Waiting, is_today
+from fairlead.store.draws import Waiting, amounts, is_today
 from fairlead.store.lease_book import KeyLeases, LeaseBook
 from fairlead.store.money import DEAD_S, Answer, Call, Charge, Grant, MoneyAway, MoneyStore, RateDraw, charge_of
 from fairlead.store.unsettled import Unsettled
@@ -291,27 +291,32 @@ class Till:
     async def flush(self) -> bool:
         """Tell the store what is new, and ask what is wanted. Returns whether all of it has been told."""
         async with self._calling:
-            call, waiting = self._call(clock.monotonic())
-            if call is None:
-                return True
-            try:
-                answer = await self._store.call(call)
-            except MoneyAway as error:
-                self.is_away = True
-                self._is_unheard(call, waiting, error)
-                return False
-            except BaseException:
-                self._is_unheard(call, waiting, MoneyAway("the call has been given up"))
-                raise
-            if self.is_away:  # others may have left meanwhile, with what they could not tell
-                self.is_away = False
-                self.adopt()
-            self._answered_at = clock.monotonic()
-            if answer.is_late:
+            while True:
+                call, waiting = self._call(clock.monotonic())
+                if call is None:
+                    return True
+                try:
+                    answer = await self._store.call(call)
+                except MoneyAway as error:
+                    self.is_away = True
+                    self._is_unheard(call, waiting, error)
+                    return False
+                except BaseException:
+                    self._is_unheard(call, waiting, MoneyAway("the call has been given up"))
+                    raise
+                if self.is_away:  # others may have left meanwhile, with what they could not tell
+                    self.is_away = False
+                    self.adopt()
+                if answer.is_unknown:  # it has taken no note of this worker, and of what is under way there
+                    self._beat_at = float("-inf")
+                    self._is_late(call, waiting)
+                    continue
+                self._answered_at = clock.monotonic()
+                if not answer.is_late:
+                    self._is_heard(call, waiting, answer)
+                    return not self._backlog and not self._closed
                 self._is_late(call, waiting)
                 return False
-            self._is_heard(call, waiting, answer)
-            return not self._backlog and not self._closed
 
     def _call(self, now: float) -> tuple[Call | None, Sequence[Waiting]]:
         is_beat = now - self._beat_at >= BEAT_S
@@ -321,12 +326,12 @@ class Till:
         rates = self._book.give_back(now, is_void=now - self._answered_at > VOID_S)
         self._waiting += [Waiting(rate, 0) for rate in rates]
         batch = self._backlog.batch()
-        leases = self._book.outstanding(self._backlog.later()) if self._book.told else {}
+        later = self._backlog.later() if self._book.told else {}
         waiting, self._waiting = [one for one in self._waiting if not one.is_over], []
-        has_news = batch or self._closed or self._dead or waiting or under_way or leases != self._book.told
+        leases = self._book.news(later, amounts(waiting), is_beat=is_beat)
+        has_news = batch or self._closed or self._dead or waiting or under_way or leases
         # What is here unused may be what another worker is in want of.
-        has_news = has_news or self._book.has_unused()
-        if not has_news and not (is_beat and leases) and now - self._called_at < SWEEP_S:
+        if not has_news and not self._book.has_unused() and now - self._called_at < SWEEP_S:
             return None, ()
         self._called_at = now
         self._number += 1
@@ -342,12 +347,14 @@ class Till:
             self._dead[:],
             ledger_s=self._ledger_s + 86_400,
             heard=self._heard,
+            base=self._book.base(self._heard),
         )
         if now - self._trimmed_at > TRIM_S:
             self._trimmed_at = now
             self.adopt()
             self._book.forget_idle(now)
             call.trim_ms = int((clock.wall() - self._ledger_s) * 1000)
+        self._book.tells(leases, later)
         return call, waiting
 
     def _noted(self, is_all: bool) -> Sequence[Charge]:
@@ -384,9 +391,11 @@ class Till:
     def _is_late(self, call: Call, waiting: Sequence[Waiting]) -> None:
         """It was made twice, since the connection broke, and this is the answer to the second one. Ask anew.
 
-        Or the store knows a higher number of this worker, from wherever: begin beyond it.
+        Or the store knows a higher number of this worker, from wherever: begin beyond it. Or it does not know what this
+        worker has told it before. In any case, tell it all.
         """
         self._number += 1_000_000
+        self._book.unknown()
         self._doubt(call, waiting)
         self._waiting = [*waiting, *self._waiting]
         self._wake.set()
@@ -398,11 +407,11 @@ class Till:
 
     def _doubt(self, call: Call, waiting: Sequence[Waiting]) -> None:
         """What was drawn may have been granted, or not: what is here counts, and the store has to be told."""
+        self._book.unheard(call.leases, amounts(waiting))
         for one, draw in zip(waiting, call.draws, strict=True):
-            if isinstance(one.lease, AmountLease):
-                self._book.doubt(one.lease)
-            elif isinstance(draw, RateDraw) and draw.returned < 0:  # a debt stays one
-                one.lease.available += draw.returned
+            owed = min(draw.returned, 0) if isinstance(draw, RateDraw) else 0
+            if owed and isinstance(one.lease, RateLease):  # a debt stays one
+                one.lease.available += owed
                 self._book.note_used(one.lease)
 
 
