@@ -102,6 +102,15 @@ class TestReuse:
         deck.feed(wire)
         assert not deck.connection.is_usable
 
+    def test_what_comes_behind_a_reply_is_none_of_it(self):
+        """Also if it is broken, after some content of its own."""
+        deck = Deck()
+        deck.send()
+        deck.feed(OK + b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx\0")
+        outcome = deck.outcome()
+        assert (outcome.error, b"x" in outcome.body) == ("", False)
+        assert deck.tape.is_aborted
+
     def test_not_after_the_provider_has_closed(self):
         deck = Deck()
         deck.send()

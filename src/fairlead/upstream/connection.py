@@ -257,7 +257,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._fail(ProtocolError("the provider switched protocols"))
         except httptools.HttpParserError as error:
-            self._take_last(reply)
+            if self._reply is reply:  # else it is what came behind the reply
+                self._take_last(reply)
             self._fail(ProtocolError(f"not HTTP: {error}"))
         else:
             if self._reply is None:
