@@ -44,8 +44,14 @@ class Sentinelled:
         return _offset(self.master) == _offset(self.replica)
 
     def demote(self):
-        """Make the former master a replica, as the sentinel does, but for the eight seconds for which that waits."""
+        """Make the former master a replica, as the sentinel does, but for the eight seconds for which that waits.
+
+        With all that the sentinel does then: who is still connected has to look for the master anew. A subscriber that
+        stayed would miss what is published before the new replica has its link.
+        """
         self.replica.ask("REPLICAOF", "127.0.0.1", self.master.port)
+        for kind in ("normal", "pubsub"):
+            self.replica.ask("CLIENT", "KILL", "TYPE", kind)
 
     def heal(self):
         for server in (self.master, self.sentinel, self.replica):
