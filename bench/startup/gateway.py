@@ -45,6 +45,8 @@ class Start:
     """Until POST /v1/chat/completions has answered 200."""
     again_s: float
     """What the same request took then: the simulated provider waits before it answers."""
+    cpu_s: float
+    """What all processes had spent by the first answer. Other work on the machine changes it little."""
     memory: dict[str, list[Memory]]
     """Of each role's processes."""
 
@@ -84,11 +86,13 @@ def start(folder: Path, workers: int) -> Start:
         ready_s = time.perf_counter() - begun
         _chat(connection)
         answer_s = time.perf_counter() - begun
+        cpu_s = sum(procfs.cpu_ns(procfs.tree([root])).values()) / 1e9
+        asked = time.perf_counter()
         _chat(connection)
-        again_s = time.perf_counter() - begun - answer_s
+        again_s = time.perf_counter() - asked
         connection.close()
         time.sleep(IDLE_S)
-        return Start(listening_s, ready_s, answer_s, again_s, _memory(root))
+        return Start(listening_s, ready_s, answer_s, again_s, cpu_s, _memory(root))
 
 
 def _env(folder: Path) -> dict[str, str]:

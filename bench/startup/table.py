@@ -30,7 +30,8 @@ def times(versions: Sequence[float], starts: Mapping[int, Sequence[Start]]) -> s
             f"| {serve}, until it listens | {spread([run.listening_s for run in runs], 2)} |",
             f"| {serve}, until `/readyz` answers | {spread([run.ready_s for run in runs], 2)} |",
             f"| {serve}, until the first chat completion | {spread([run.answer_s for run in runs], 2)} |",
-            f"| of which a simulated provider takes, by the next one | {spread([run.again_s for run in runs], 2)} |",
+            f"| CPU of all processes until then | {spread([run.cpu_s for run in runs], 2)} |",
+            f"| what the next one takes, a simulated wait in it | {spread([run.again_s for run in runs], 2)} |",
         ]
     return "\n".join(lines)
 

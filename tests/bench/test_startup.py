@@ -17,7 +17,7 @@ MB = 1024 * 1024
 
 def started(answer_s, *, workers=1):
     memory = {"worker": [Memory(50 * MB, 40 * MB)] * workers, "store": [Memory(8 * MB, 5 * MB)]}
-    return Start(0.25, 0.75, answer_s, 0.125, memory)
+    return Start(0.25, 0.75, answer_s, 0.125, 0.5, memory)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,7 @@ def test_times():
     text = table.times([0.125, 0.25, 0.5], {1: [started(1.0), started(1.5), started(1.25)], 2: [started(2.0)]})
     assert "| `fairlead --version` | 0.25 (0.12–0.50) |" in text
     assert "| `fairlead serve`, 1 worker, until the first chat completion | 1.25 (1.00–1.50) |" in text
+    assert "| CPU of all processes until then | 0.50 (0.50–0.50) |" in text
     assert "| `fairlead serve`, 2 workers, until the first chat completion | 2.00 (2.00–2.00) |" in text
 
 
