@@ -301,6 +301,19 @@ class TestMany:
         for _ in range(10):
             assert self.ids(self.plan(world)) == {world.endpoints[at].id}
 
+    def test_nobody_is_sent_to_a_probe_while_others_are_well(self):
+        """None of those that would be weighed is fit, but one to be tried again."""
+        world = World(*[{}] * self.MANY)
+        for number in range(MOST_WEIGHED):
+            world.end(chr(ord("a") + number), *[FAILURE] * 5)
+        world.flush()
+        [probed, *_] = world.endpoints
+        health = world.board.of(probed.id, world.now)
+        health.lend(1, world.now + 10.0)
+        plan = self.plan(world, session=self.MANY)  # of which the first ones are weighed
+        well = {one.id for one in world.endpoints[MOST_WEIGHED:]}
+        assert well <= self.ids(plan)
+
     def test_a_session_finds_its_home_among_the_same_ones(self):
         world = World(*[{}] * self.MANY)
         homes = {self.plan(world, session=77, prompt_tokens=50_000.0).candidates[0].endpoint.id for _ in range(20)}

@@ -142,7 +142,7 @@ class Planner:
         if wish is ANYTHING:
             if len(endpoints) > MOST_WEIGHED:
                 plan = self._plan(model_id, self._some(model_id, endpoints, ask), ask, now)
-                if plan.candidates and not plan.is_panic:
+                if any(one.health.is_at_ease(now) for one in plan.candidates):  # else somebody else may be
                     return plan
             return self._plan(model_id, endpoints, ask, now)
         unwanted = [Skipped(one, *why) for one in endpoints if (why := excluded(one, wish)) is not None]
