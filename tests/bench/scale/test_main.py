@@ -1,15 +1,15 @@
 """`python -m bench.scale` measures real processes, and believes no wrong reply."""
 
+import contextlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from bench import procfs
-from harness.process import SOURCE
+from harness.process import SOURCE, until
 
 ROOT = Path(__file__).parents[3]
 LIAR = """
@@ -70,12 +70,12 @@ def test_a_wrong_reply_is_a_problem_and_ends_it_with_1(tmp_path, part):
     own = set()
     while run.poll() is None:
         own |= set(procfs.tree([run.pid]))
-        time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(0.05)  # for its end, and in between it is looked whom it has started
     said, complaints = run.communicate(timeout=100)
     assert run.returncode == 1, complaints + said
     [problem] = json.loads((tmp_path / "scale.json").read_text())["problems"]
     assert problem.startswith(f"{part}: ")
     assert problem in said
     assert len(own) > 2
-    while own & procfs.parents().keys():  # what was killed is gone once somebody has taken note
-        time.sleep(0.05)
+    until(lambda: not own & procfs.parents().keys())  # what was killed is gone once somebody has taken note
