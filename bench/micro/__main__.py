@@ -13,7 +13,7 @@ from bench.micro.timing import Case, time_us
 def modules() -> list[str]:
     """The modules that have cases."""
     names = [module.name for module in iter_modules(bench.micro.__path__)]
-    return [name for name in names if name not in ("__main__", "embedded", "timing")]
+    return [name for name in names if name not in ("__main__", "embedded", "timing", "wire")]
 
 
 def cases(module: str) -> Sequence[Case]:

@@ -16,13 +16,13 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import uvloop
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from bench.micro.timing import Case
+from bench.micro.wire import Wire
 from bench.request import ECHO_MODEL, build_request, chat_body
 from fairlead.access.keys import from_token
 from fairlead.access.spend import Budgets
@@ -108,41 +108,6 @@ _END = (
 )
 
 
-class _Wire(asyncio.Transport):
-    """A transport that hands what is written to `take`."""
-
-    def __init__(self, take: Callable[[bytes], None]) -> None:
-        super().__init__()
-        self.write = take  # type: ignore[assignment,method-assign]  # one call less to be timed
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def is_closing(self) -> bool:
-        return False
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 class _Worker:
     """The parts of a worker's request path. `asked(connection)` is called when its provider has a request."""
 
@@ -188,7 +153,7 @@ class _Worker:
 
     async def _open(self, origin: Origin, make: Callable[[socket.socket], Connection]) -> Connection:
         connection = make(socket.socket())
-        connection.connection_made(_Wire(lambda _: self._asked(connection)))
+        connection.connection_made(Wire(lambda _: self._asked(connection)))
         return connection
 
     @staticmethod
@@ -232,7 +197,7 @@ class _Callers:
         protocol, state = guarded_protocol(Limits(), self._worker.settlement.settle), ServerState()
         self._connections = [protocol(config, state, {}, loop) for _ in range(_AT_ONCE)]
         for connection in self._connections:
-            connection.connection_made(_Wire(self._take))
+            connection.connection_made(Wire(self._take))
         body = chat_body(stream_events=max(events, 0) and 50)
         self._request = build_request(f"http://127.0.0.1{_PATH}", {"Authorization": f"Bearer {_KEY}"}, body).payload
 

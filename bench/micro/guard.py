@@ -10,33 +10,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from bench.micro.timing import Case
+from bench.micro.wire import Wire
 from bench.request import build_request, chat_body
 from fairlead.edge.limits import Limits
 from fairlead.edge.protocol import guarded_protocol
 
 _REQUESTS = 200
-
-
-class _Nowhere(asyncio.Transport):
-    """A transport whose bytes are not sent."""
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def write(self, data: object) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
@@ -53,7 +32,7 @@ def _case(name: str, protocol_class: type[HttpToolsProtocol]) -> Case:
 
     async def serve() -> None:
         protocol = protocol_class(config, ServerState(), {}, asyncio.get_running_loop())
-        protocol.connection_made(_Nowhere())
+        protocol.connection_made(Wire(lambda _: None))
         for _ in range(_REQUESTS):
             protocol.data_received(payload)
             await asyncio.sleep(0)
