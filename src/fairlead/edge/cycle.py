@@ -35,7 +35,7 @@ class Caller:
     start: Callable[[int, Headers], None]
     """Begins the response, as `http.response.start` does."""
     write: "Write"
-    """Sends body (and whether that was all) as `http.response.body` does, without waiting: look at `is_slow` first."""
+    """Sends body (and whether that was all) as `http.response.body` does, without waiting: look at `flow` first."""
 
     take_body: Callable[[int], bytes | None]
     """Returns the body if it is all there, and no more bytes than that; None if it has to be received."""
