@@ -48,7 +48,8 @@ async def test_a_large_one_is_charged_at_once():
     """It is not kept until others are settled, which takes a moment."""
     async with gateway(Script(text="word " * 8_000)) as served:
         answer = await ask(served, chat_body())
-        [record] = served.records
+        await served.until(lambda: served._finished)
+        [record] = served._finished  # `records` settles what is not
         assert len(answer.body) > 16_384
         assert record.unsettled is None
         assert answer.json["usage"]["cost"] * 1e9 == pytest.approx(record.cost_usd_nanos)
