@@ -189,6 +189,7 @@ class Worker:
         self._pin_sync = PinSync(self._planner.pins, PinStore(self._redis, worker))
         self._preset_store = PresetStore(self._redis)
         self._presets = PresetRing(self._preset_store, settings.default_preset or "")
+        self._admission = Admission(self._room(), settings.max_buffered_bytes)
         self._relay = Relay(
             self._client,
             self._planner,
@@ -202,9 +203,9 @@ class Worker:
             ),
             Hedging(self._p95_s) if settings.hedge else None,
             KeepAlive(settings.stream_keepalive_s) if settings.stream_keepalive_s else None,
+            self._admission.let_go,
         )
         self.drain = Drain()
-        self._admission = Admission(self._room(), settings.max_buffered_bytes)
         self._measures(metrics, requests)
         self.app = self._app()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.edge.known import MOST_HEAD_BYTES, MOST_HEADS, KnownHeads, whole_request
+from fairlead.edge.known import MOST_HEAD_BYTES, MOST_HEADS, MOST_SEEN, KnownHeads, whole_request
 from harness.listener import chunked, get, listening, post
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +71,16 @@ def test_what_is_kept_is_bounded():
     assert heads.get(b"1") is not None
 
 
+def test_what_has_come_once_is_remembered_for_as_long_as_there_is_room():
+    heads = KnownHeads()
+    assert [heads.has_come(b"head") for _ in range(2)] == [False, True]
+    for number in range(MOST_SEEN + 1):
+        assert not heads.has_come(b"%d" % number)
+    assert not heads.has_come(b"0")
+    assert heads.has_come(b"%d" % MOST_SEEN)
+    assert len(heads._seen) <= MOST_SEEN
+
+
 class TestOnAConnection:
     async def test_what_comes_a_second_time_is_known_from_then_on_to_all(self):
         async with listening() as listener:
@@ -87,6 +97,14 @@ class TestOnAConnection:
         for scope, body in zip(listener.app.scopes, listener.app.bodies, strict=True):
             assert dict(scope["headers"])[b"content-length"] == b"%d" % len(body)
         assert third["client"] != fourth["client"]
+
+    async def test_what_came_on_another_connection_has_come(self):
+        async with listening() as listener:
+            for _ in range(3):
+                client = await listener.connect()
+                await client.send(post("/a", b"x", "X-Y: z"))
+                await client.responses(1)
+        assert ["fairlead.head" in scope["extensions"] for scope in listener.app.scopes] == [False, False, True]
 
     async def test_heads_that_are_never_the_same_are_not_kept(self):
         async with listening() as listener:

@@ -112,6 +112,7 @@ class Gateway:
             MappingProxyType(endpoints),
             MappingProxyType({"large": MODEL}),
         )
+        self.admission = admission or Admission(1000, 1 << 30)
         self.relay = Relay(
             self.client,
             Planner(self.board, Undecided()),
@@ -119,13 +120,13 @@ class Gateway:
             RelayLimits(max_attempts, timeouts.total_s, resume_tokens, max_reply_bytes, evades_filters),
             hedging,
             keep_alive,
+            self.admission.let_go,
         )
         # A store that cannot be reached: every key that is not fixed meets it.
         self.keys = KeyRing(
             KeyStore(connect("unix:///nonexistent.sock")), [replace(from_token(KEY, "test"), **dict(key))]
         )
         self.till = Till(MoneyStore(connect("unix:///nonexistent.sock")), "worker", Budgets())
-        self.admission = admission or Admission(1000, 1 << 30)
         chat = Inference(
             self.relay, self.keys, self.till, Brake(), self.drain, self.admission, max_body_bytes,
             self._finished.append, self._fault, begin_trace=begin_trace,

@@ -8,7 +8,7 @@ from fairlead.errors import ApiError
 from fairlead.relay.admission import Admission, rank_of
 from fairlead.wire.request import ChatRequest
 from harness.gateway import gateway
-from harness.http import ask, chat_body
+from harness.http import ask, chat_body, request_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,18 @@ class TestAWorker:
         for _ in range(2):
             await admission.enter(request_of())
         assert admission.bytes == 2 * SIZE
+
+    async def test_has_room_again_when_a_body_is_needed_no_more(self):
+        admission = Admission(100, 2 * SIZE)
+        await admission.enter(request := request_of(user="x" * 3 * SIZE))
+        waiting = asyncio.ensure_future(admission.enter(request_of()))  # noqa: TID251 - a test's own task
+        await asyncio.sleep(0)
+        assert admission.waiting == 1
+        admission.let_go(request)
+        await waiting
+        assert (admission.in_flight, admission.bytes, request.raw) == (2, SIZE, b"")
+        admission.leave(request)
+        assert (admission.in_flight, admission.bytes) == (1, SIZE)
 
     async def test_lets_those_in_first_who_pay_for_it(self):
         admission = Admission(1, 1 << 20)
@@ -92,6 +104,21 @@ async def test_a_busy_gateway_answers_503_and_serves_again():
         assert (await first).status == 200
         assert (await ask(served, chat_body())).status == 200
         assert len(served.simulators[0].requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("serves", "asks", "is_kept"),
+    [({}, {"temperature": 0}, False), ({"resume_tokens": 100}, {}, False), ({"resume_tokens": 100}, {"seed": 1}, True)],
+)
+async def test_of_a_stream_the_body_is_kept_only_where_it_may_be_asked_for_again(serves, asks, is_kept):
+    async with gateway(Script(stall_after=3), **serves) as served:
+        body = chat_body(stream=True, user="x" * 10_000, **asks)
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(request_bytes(body))
+        await reader.readuntil(b"data: ")
+        assert (served.admission.in_flight, served.admission.bytes) == (1, len(body) if is_kept else 0)
+        writer.close()
+        await served.until(lambda: (served.admission.in_flight, served.admission.bytes) == (0, 0))
 
 
 class TestFullEndpoints:

@@ -103,6 +103,7 @@ class Inference:
                 raw = await read_body(receive, dict(reversed(scope["headers"])), self._max_body_bytes)
                 record.body_wait_s = clock.monotonic() - asked_at
             request, preset, asked = _read(raw, self._presets, record)
+            del raw  # the request has it, and may let go of it
             record.asked = record.model = request.model
             record.is_stream = request.is_stream
             record.session = request.named("session_id") or head.session

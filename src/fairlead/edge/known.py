@@ -2,8 +2,8 @@
 
 A client sends the same head with each request, but for the length of the body. What a parser made of these very bytes,
 and what followed from it, holds for them whenever they come: they are recognised by comparing, at a tenth of the cost
-of reading. Only whole requests whose length is told count, and of a connection only what it has sent twice, so that
-heads that are never the same twice (with a number of each request, say) are not kept.
+of reading. Only whole requests whose length is told count, and only what has come twice, on whichever connections, so
+that heads that are never the same twice (with a number of each request, say) are not kept.
 """
 
 import re
@@ -15,6 +15,8 @@ import msgspec
 MOST_HEADS = 512
 MOST_HEAD_BYTES = 4_096
 """Of each that is kept; all of them together take some 3 MB at most."""
+MOST_SEEN = 2_048
+"""That are remembered for having come once."""
 
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,9})\r\n")
 _OF_HEAD = ("http_version", "method", "path", "raw_path", "query_string")
@@ -43,10 +45,23 @@ class KnownHeads:
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Known] = {}
+        self._seen: dict[int, None] = {}
+        """Hashes of heads: of two that have the same, nothing worse comes than that one is kept too soon."""
 
     def get(self, head: bytes) -> Known | None:
         """Return what is known of a head as `whole_request` has it."""
         return self._heads.get(head)
+
+    def has_come(self, head: bytes) -> bool:
+        """Whether a head as `whole_request` has it has come before; now it has."""
+        number = hash(head)
+        if number in self._seen:
+            del self._seen[number]
+            return True
+        if len(self._seen) >= MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._seen[number] = None
+        return False
 
     def learn(self, head: bytes, scope: Mapping[str, Any]) -> None:
         """Take in a head, and the scope of a request that had it."""

@@ -33,6 +33,7 @@ from fairlead.edge import head
 from fairlead.edge.cycle import Caller, GuardedCycle, Http10Cycle, Outlet
 from fairlead.edge.known import Known, KnownHeads, whole_request
 from fairlead.edge.limits import Limits, Sweep
+from fairlead.edge.signal import Flow, Signal
 from fairlead.errors import ApiError
 from fairlead.turn import GatheredTransport, Turn
 
@@ -55,8 +56,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Slots beside uvicorn's attributes: together they would be too many for a key-sharing dict (30).
     __slots__ = (
-        "_active", "_age", "_backlog", "_held_up", "_host", "_idle_sweeps", "_last_head", "_max_head_bytes", "_outlet",
-        "_raw", "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
+        "_active", "_age", "_backlog", "_held_up", "_host", "_idle_sweeps", "_max_head_bytes", "_outlet", "_raw",
+        "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
     )  # fmt: skip
 
     sweep: ClassVar[Sweep]
@@ -72,6 +73,7 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.pipeline = []  # type: ignore[assignment]  # an empty deque is 620 bytes, and few connections need any
         self._active: GuardedCycle | None = None  # whose app runs, or ran last; None once the client is lost
         self._reading = Reading.FRESH
         self._refusal: ApiError | None = None
@@ -82,7 +84,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unflushed = 0
         self._host: bytes | None = None
         self._valid_host: bytes | None = None  # the last one checked; a client rarely changes it
-        self._last_head = 0  # hash of the last one that might have been known
         self._max_head_bytes = self.sweep.limits.max_header_bytes
         self._idle_sweeps = self.sweep.sweeps(self.timeout_keep_alive)
 
@@ -108,6 +109,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        self.flow = Flow(transport)
         gathered = GatheredTransport(transport, self.turn)
         self.transport = cast(asyncio.Transport, gathered)
         self._outlet = Outlet(gathered, self._end_of_response, self._abort)
@@ -164,11 +166,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _learn(self, head: bytes) -> None:
         """Learn the head of the request that was just read, if it is one that comes again."""
-        cycle, last = self.cycle, self._last_head
-        self._last_head = hash(head)
-        if cycle is None or last != self._last_head or self._reading is not _REST or cycle.more_body:
+        cycle = self.cycle
+        if cycle is None or self._reading is not _REST or cycle.more_body or isinstance(cycle, Http10Cycle):
             return
-        if cycle.keep_alive and cycle.scope["method"] == "POST" and not isinstance(cycle, Http10Cycle):
+        if cycle.keep_alive and cycle.scope["method"] == "POST" and self.heads.has_come(head):
             self.heads.learn(head, cycle.scope)
 
     def _read(self, data: bytes | memoryview) -> None:
@@ -260,7 +261,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._active = cycle
             self._start_asgi_task(cycle, self.app)
         else:
-            self.pipeline.appendleft((cycle, self.app))
+            self.pipeline.insert(0, (cycle, self.app))
 
     def _new_cycle(
         self,
@@ -279,7 +280,7 @@ class GuardedProtocol(HttpToolsProtocol):
             access_logger=self.access_logger,
             access_log=False,
             default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
+            message_event=Signal(),  # type: ignore[arg-type]  # as far as it is used
             expect_100_continue=expects_continue,
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
@@ -389,7 +390,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reading = _DEAF
         self.flow.resume_reading()  # to see the client leave
         if is_about_body and self.pipeline:
-            self.pipeline.popleft()  # the request it is about; no app has seen it
+            del self.pipeline[0]  # the request it is about; no app has seen it
         elif is_about_body:
             self._cut_off(refusal)
             return

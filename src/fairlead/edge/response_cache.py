@@ -191,7 +191,7 @@ def _headers(hit: Hit, body_bytes: int, caller: Caller, record: ExchangeRecord) 
         *length,
         (b"x-generation-id", record.id.encode()),
         (b"x-request-id", record.request_id.encode()),
-        *(caller.limits() if caller.limits is not None else []),
+        *caller.limit_headers(),
         (_STATUS, b"HIT"),
         (_AGE, b"%d" % (hit.entry.ttl_s - left_s)),
         (_TTL, b"%d" % left_s),

@@ -47,6 +47,12 @@ class Admission:
                 return True
         return False
 
+    def let_go(self, request: ChatRequest) -> None:
+        """The body of a request that stays is needed no more: others may have its room."""
+        self.bytes -= len(request.raw)
+        request.let_go()
+        self._line.give()
+
     def leave(self, request: ChatRequest) -> None:
         self.in_flight -= 1
         self.bytes -= len(request.raw)

@@ -68,6 +68,10 @@ class Caller(msgspec.Struct, frozen=True):
     manner: Manner = OPENAI
     routing: Routing | None = None
 
+    def limit_headers(self) -> Headers:
+        """Return headers that tell where the caller's limits are."""
+        return self.limits() if self.limits is not None else []
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
@@ -94,7 +98,7 @@ class RelayLimits:
 
 
 class Relay:
-    """Runs the exchanges of one worker."""
+    """Runs the exchanges of one worker. `let_go` is told of each request whose body is needed no more."""
 
     def __init__(
         self,
@@ -104,6 +108,7 @@ class Relay:
         limits: RelayLimits,
         hedging: Hedging | None = None,
         keep_alive: KeepAlive | None = None,
+        let_go: Callable[[ChatRequest], None] = ChatRequest.let_go,
     ) -> None:
         self.routes = routes
         """Assign to swap; exchanges under way keep the snapshot they began with."""
@@ -113,6 +118,7 @@ class Relay:
         self.limits = limits
         self._hedging = hedging
         self._keep_alive = keep_alive
+        self._let_go = let_go
         self.budget = RetryBudget()
         self.estimates = TokenEstimates()
         self._learned = LearnedLimits()
@@ -128,7 +134,7 @@ class Relay:
         has been promised to the caller; after that, faults are told in band. Raises CancelledError when the caller has
         left.
         """
-        routes, now = self.routes, clock.monotonic()
+        routes, now, given = self.routes, clock.monotonic(), request
         deadline = record.started_at + self.limits.total_s
         plan = await self._planned(routes, request, caller.key, record.session, deadline)
         record.model, record.router = plan.model_id, plan.router
@@ -141,9 +147,7 @@ class Relay:
         record.request_bytes = text_bytes(request.raw)
         if caller.reserve is not None:
             await caller.reserve(self._worst_case(request, asked, record.request_bytes))
-        self.budget.earn(now, plan.group.fleet)
-        if self._hedging is not None:
-            self._hedging.earn()
+        self._earn(now, plan.group.fleet)
         candidates = [(candidate, routes.dispatches[candidate.endpoint.id]) for candidate in asked]
         attempts = Attempts(
             self._client,
@@ -172,7 +176,6 @@ class Relay:
                 record.answered_by(won.dispatch.endpoint)
                 if wait is not None:
                     wait.reply = won.reply
-                limits = caller.limits() if caller.limits is not None else []
                 manner = _manner(caller, request)
                 if won.reply.is_drained and not request.is_stream:
                     await deliver_whole(
@@ -181,29 +184,33 @@ class Relay:
                         record,
                         self._board,
                         self.estimates,
-                        limits,
+                        caller.limit_headers(),
                         deadline=deadline,
                         asked_at=asked_at,
                         manner=manner,
                         routing=caller.routing,
                     )
                     return
+                resumes = self._resumes(request, caller.key, won, attempts)
                 delivery = Delivery(
                     won,
                     downstream,
                     record,
                     self._board,
                     self.estimates,
-                    limits,
+                    caller.limit_headers(),
                     is_stream=request.is_stream,
                     deadline=deadline,
                     asked_at=asked_at,
                     manner=manner,
                     routing=caller.routing,
-                    resumes=self._resumes(request, caller.key, won, attempts),
+                    resumes=resumes,
                     choices=request.choices,
                     max_reply_bytes=self.limits.max_reply_bytes,
                 )
+                if resumes is None:
+                    self._let_go(given)
+                    request.let_go()
                 await delivery.run()
         finally:
             self._make_room(asked)
@@ -227,6 +234,12 @@ class Relay:
         seconds = math.ceil(line.foretold_s(clock.monotonic()))
         full.headers = {"retry-after": str(seconds), "retry-after-ms": str(1000 * seconds)}
         raise full
+
+    def _earn(self, now: float, fleet: int) -> None:
+        """A request more: a part of a retry, and of a hedge."""
+        self.budget.earn(now, fleet)
+        if self._hedging is not None:
+            self._hedging.earn()
 
     def _make_room(self, asked: Sequence[Candidate]) -> None:
         """Let somebody try who waits for a place at one of these endpoints."""

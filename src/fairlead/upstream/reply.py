@@ -15,6 +15,8 @@ Headers = list[tuple[bytes, bytes]]
 HIGH_WATER_BYTES = 131_072
 """Reading pauses when this much of a body waits for a slow caller; so this, plus one read of the socket (uvloop: up
 to 256 KiB), bounds the memory of a stalled stream."""
+_OF_END = (b"content-length", b"transfer-encoding")
+"""Headers that say how the end of the body is to be known."""
 
 
 class Source(Protocol):
@@ -87,9 +89,11 @@ class Reply:
         """Hand content to `sink` in the very event that brings it: no task is woken for it.
 
         Returns when `sink` has returned False, which stops reading until the next call, with b""; or at the end of the
-        reply, with what came together with it. Raises as `read` does. `sink` must not raise.
+        reply, with what came together with it. Raises as `read` does. `sink` must not raise. From then on only those
+        headers are known that have been asked for: a stream may stay open for long.
         """
         if not self._chunks and not self._is_complete:
+            self._let_go_of_head()
             self._sink = sink
             try:
                 await self._wait()
@@ -155,6 +159,11 @@ class Reply:
             value = self._head[at + len(name) + 3 : self._head.index(b"\r\n", at + 2)].strip() if at >= 0 else b""
             self._found[name] = value
         return value
+
+    def _let_go_of_head(self) -> None:
+        for name in _OF_END:
+            self.header(name)
+        self._head = self._lower_head = b""
 
     @property
     def headers(self) -> Headers:

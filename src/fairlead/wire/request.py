@@ -124,6 +124,10 @@ class ChatRequest:
             raise ApiError(400, "'messages' must be a list of chat messages", param="messages")
         return cls(raw, members, fields, models)
 
+    def let_go(self) -> None:
+        """Forget the body and its members: nobody will be sent it any more."""
+        self.raw, self._members = b"", {}
+
     @property
     def choices(self) -> int:
         """How many replies are asked for at once. What is no number, the provider may refuse."""
