@@ -104,7 +104,7 @@ class TestLoad:
 
     def test_ramp(self):
         known = health(in_flight=18.0, in_flight_limit=8.0)
-        assert load(known) == pytest.approx(math.log(20.0 / 10.0))
+        assert load(known) == pytest.approx(4.0 * math.log(20.0 / 10.0))
         assert load(known, weights=replace(SURE, ramp=0.0)) == 0.0
 
     def test_waiting(self):
@@ -115,7 +115,7 @@ class TestLoad:
     def test_what_began_here_since_the_snapshot_counts_as_often_as_others_act_alike(self):
         known = health(9, 4, in_flight=3.0, in_flight_limit=8.0, waiting_limit=99.0)
         assert load(known) == 0.0
-        assert load(known, crowd=structs.replace(CALM, echo=3.0)) == pytest.approx(math.log(20.0 / 10.0))
+        assert load(known, crowd=structs.replace(CALM, echo=3.0)) == pytest.approx(4.0 * math.log(20.0 / 10.0))
 
     @given(st.integers(0, 50), st.floats(0.0, 0.8), st.floats(1.0, 3.0))
     def test_more_load_is_never_better(self, begun, elasticity, echo):
