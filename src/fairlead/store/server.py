@@ -1,6 +1,7 @@
 """One Redis or Valkey server, or what answers like one: its connections, and scripts run on it."""
 
 import asyncio
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +45,7 @@ def connect(url: str) -> Redis:
 
 async def run_scripts(server: Redis, script: str, calls: Sequence[Call]) -> list[object]:
     """See `fairlead.store.redis.run_scripts`."""
-    sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+    sha = _sha(script)
     commands = [("EVALSHA", sha, 1, key, *arguments) for key, arguments in calls]
     replies = await _send(server, commands)
     unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -53,6 +54,11 @@ async def run_scripts(server: Redis, script: str, calls: Sequence[Call]) -> list
         for n, reply in zip(unknown, again, strict=True):
             replies[n] = reply
     return replies
+
+
+@functools.cache  # a handful, of up to 16 KB, ten times a second
+def _sha(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 async def _send(server: Redis, commands: Sequence[Sequence[Any]]) -> list[object]:
