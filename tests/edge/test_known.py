@@ -1,13 +1,14 @@
 """Heads that have been read before: nobody but the clock can tell that they were not read again."""
 
 import asyncio
+import itertools
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead.edge.known import MOST_HEAD_BYTES, MOST_HEADS, MOST_SEEN, KnownHeads, whole_request
+from fairlead.edge.known import MOST_HEAD_BYTES, MOST_HEADS, MOST_SEEN, KnownHeads, plain_request
 from harness.listener import chunked, get, listening, post
 
 pytestmark = pytest.mark.anyio
@@ -25,10 +26,10 @@ SCOPE = {
 @pytest.mark.parametrize("name", ["Content-Length", "content-length"])
 def test_a_head_is_the_same_whatever_length_it_tells(name):
     short, long = (post("/a", b"x" * size).replace(b"Content-Length", name.encode()) for size in (3, 1_000))
-    (head, at), (other, other_at) = whole_request(short), whole_request(long)
-    assert head == other
+    (head, at, left), (other, other_at, _) = plain_request(short), plain_request(long)
+    assert (head, left) == (other, 0)
     assert (short[at:], long[other_at:]) == (b"xxx", b"x" * 1_000)
-    assert whole_request(post("/b", b"xxx").replace(b"Content-Length", name.encode()))[0] != head
+    assert plain_request(post("/b", b"xxx").replace(b"Content-Length", name.encode()))[0] != head
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,6 @@ def test_a_head_is_the_same_whatever_length_it_tells(name):
     [
         b"",
         get(),
-        post("/a", b"abc")[:-1],
         post("/a", b"abc") + b"d",
         post("/a", b"abc") * 2,
         post("/a", b"abc")[:30],
@@ -47,8 +47,16 @@ def test_a_head_is_the_same_whatever_length_it_tells(name):
         b"X\r\nContent-Length: 0\n\r\n\r\n",
     ],
 )
-def test_only_a_whole_request_with_a_plain_length_is_looked_up(data):
-    assert whole_request(data) is None
+def test_only_one_request_with_a_plain_length_is_looked_up(data):
+    assert plain_request(data) is None
+
+
+def test_of_a_request_that_is_not_all_there_it_is_told_how_much_is_to_come():
+    data = post("/a", b"x" * 500)
+    whole_head, at, _ = plain_request(data)
+    for size in (at, at + 1, len(data) - 1):
+        assert plain_request(data[:size]) == (whole_head, at, len(data) - size)
+    assert plain_request(data[: at - 1]) is None
 
 
 def test_headers_tell_the_length_of_this_request():
@@ -122,6 +130,59 @@ class TestOnAConnection:
                 connection.data_received(post("/a", b"x" * size))
                 await client.responses(number + 1)
         assert [len(body) for body in listener.app.bodies] == [10, 10, 200_000]
+
+    async def test_a_body_that_comes_later_is_the_body_of_its_head(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            connection = await listener.connection()
+            for number, cuts in enumerate(((), (), (0,), (1,), (40, 80), (100,), (0, 100))):
+                data = post("/a", b"%d" % number * 100)
+                at = len(data) - 100
+                edges = [0, *(at + cut for cut in cuts), len(data)]
+                for start, end in itertools.pairwise(edges):
+                    connection.data_received(data[start:end])
+                    await asyncio.sleep(0)
+                await client.responses(number + 1)
+        assert listener.app.bodies == [b"%d" % number * 100 for number in range(7)]
+        assert ["fairlead.head" in scope["extensions"] for scope in listener.app.scopes] == [False] * 2 + [True] * 5
+
+    async def test_what_always_comes_in_parts_is_learnt_too(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            connection = await listener.connection()
+            for number in range(3):
+                data = post("/a", b"x" * 100)
+                connection.data_received(data[:-60])
+                await asyncio.sleep(0)
+                connection.data_received(data[-60:])
+                await client.responses(number + 1)
+        assert ["fairlead.head" in scope["extensions"] for scope in listener.app.scopes] == [False, False, True]
+
+    async def test_what_comes_behind_a_body_is_the_next_request(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            connection = await listener.connection()
+            data = post("/a", b"x" * 100)
+            for number in range(2):
+                connection.data_received(data)
+                await client.responses(number + 1)
+            connection.data_received(data[:-10])
+            connection.data_received(data[-10:] + post("/a", b"next") + post("/a", b"and the last"))
+            await client.responses(5)
+        assert listener.app.bodies == [b"x" * 100] * 3 + [b"next", b"and the last"]
+
+    async def test_who_leaves_in_the_middle_of_a_body_is_noticed(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            for number in range(2):
+                await client.send(post("/a", b"x" * 100))
+                await client.responses(number + 1)
+            await client.send(post("/a", b"x" * 100)[:-1])
+            while len(listener.app.scopes) < 3:
+                await asyncio.sleep(0.001)
+            client.writer.close()
+            while "gone" not in (said := await listener.app.seen.get()):
+                assert said == "begun"
 
     async def test_while_it_drains_each_reply_is_the_last_of_its_connection(self):
         async with listening() as listener:
@@ -210,9 +271,23 @@ def sequences(others):
     return st.lists(st.sampled_from([*REQUESTS[:2] * 2, *others]), min_size=2, max_size=10)
 
 
-@given(st.lists(st.sampled_from(REQUESTS), max_size=3).flatmap(sequences))
-@settings(max_examples=150, deadline=None)
+def pieces(requests):
+    """The bytes of these requests, cut between nearly all of them and in some other places, in bodies above all."""
+    data, ends = b"".join(requests), list(itertools.accumulate(map(len, requests)))
+    in_body = st.builds(lambda end, size: max(end - size, 0), st.sampled_from(ends), st.integers(1, 12))
+    cuts = st.lists(st.one_of(in_body, st.integers(0, len(data))), max_size=6)
+    joined = st.lists(st.sampled_from(ends), max_size=3)
+
+    def cut(places, uncut):
+        edges = sorted({0, *places, *ends} - ({*uncut} - {ends[-1]}))
+        return [data[start:end] for start, end in itertools.pairwise(edges)]
+
+    return st.builds(cut, cuts, joined)
+
+
+@given(st.lists(st.sampled_from(REQUESTS), max_size=3).flatmap(sequences).flatmap(pieces))
+@settings(max_examples=300, deadline=None)
 async def test_nothing_differs_from_reading_each_of_them(pieces):
     known = KnownHeads()
-    for _ in range(2):  # the second time much is known
+    for _ in range(3):  # the last time much is known
         assert await told(pieces, known) == await told(pieces, Forgetful())

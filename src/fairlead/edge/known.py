@@ -2,8 +2,9 @@
 
 A client sends the same head with each request, but for the length of the body. What a parser made of these very bytes,
 and what followed from it, holds for them whenever they come: they are recognised by comparing, at a tenth of the cost
-of reading. Only whole requests whose length is told count, and only what has come twice, on whichever connections, so
-that heads that are never the same twice (with a number of each request, say) are not kept.
+of reading. Only requests count whose length is told and that begin with what was read last, and only what has come
+twice, on whichever connections, so that heads that are never the same twice (with a number of each request, say) are
+not kept.
 """
 
 import re
@@ -49,11 +50,11 @@ class KnownHeads:
         """Hashes of heads: of two that have the same, nothing worse comes than that one is kept too soon."""
 
     def get(self, head: bytes) -> Known | None:
-        """Return what is known of a head as `whole_request` has it."""
+        """Return what is known of a head as `plain_request` has it."""
         return self._heads.get(head)
 
     def has_come(self, head: bytes) -> bool:
-        """Whether a head as `whole_request` has it has come before; now it has."""
+        """Whether a head as `plain_request` has it has come before; now it has."""
         number = hash(head)
         if number in self._seen:
             del self._seen[number]
@@ -74,14 +75,15 @@ class KnownHeads:
         self._heads[head] = Known({name: scope[name] for name in _OF_HEAD}, headers, length_at, {})
 
 
-def whole_request(data: bytes) -> tuple[bytes, int] | None:
-    """Return the head without the digits of its length, and where the body begins; None for all but a whole request.
+def plain_request(data: bytes) -> tuple[bytes, int, int] | None:
+    """Return the head of a request without the digits of its length, where the body begins, and how much of it is
+    still to come; None for all but one request that tells its length.
 
     That there is just one length, and that it is the body's, is to be known by having read that head before.
     """
     end = data.find(b"\r\n\r\n")
     length = _LENGTH.search(data, 0, end + 2) if end >= 0 else None
-    if length is None or end + 4 + int(length[1]) != len(data):
+    if length is None or (left := end + 4 + int(length[1]) - len(data)) < 0:
         return None
     digits, after = length.span(1)
-    return data[:digits] + data[after : end + 4], end + 4
+    return data[:digits] + data[after : end + 4], end + 4, left

@@ -5,7 +5,7 @@
     FRESH ──► HEAD ──► BODY ──► REST ──► HEAD …
       └────────┴────────┴────────┴─────► DEAF     refused, or finished: bytes are thrown away until the client leaves
 
-A whole request whose head has been read before comes without the parser (`edge/known.py`).
+A request whose head has been read before comes without the parser (`edge/known.py`).
 
 Beside it the requests run: `active` is the one whose app runs, `pipeline` holds those read ahead, answered in order. A
 refusal waits its turn behind them. It becomes a reply only while the request it is about has none; a reply that has
@@ -31,7 +31,7 @@ from uvicorn.server import ServerState
 
 from fairlead.edge import head
 from fairlead.edge.cycle import Caller, GuardedCycle, Http10Cycle, Outlet
-from fairlead.edge.known import Known, KnownHeads, whole_request
+from fairlead.edge.known import Known, KnownHeads, plain_request
 from fairlead.edge.limits import Limits, Sweep
 from fairlead.edge.signal import Flow, Signal
 from fairlead.errors import ApiError
@@ -56,8 +56,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Slots beside uvicorn's attributes: together they would be too many for a key-sharing dict (30).
     __slots__ = (
-        "_active", "_age", "_backlog", "_held_up", "_host", "_idle_sweeps", "_max_head_bytes", "_outlet", "_raw",
-        "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
+        "_active", "_age", "_backlog", "_begun", "_held_up", "_host", "_idle_sweeps", "_left", "_max_head_bytes",
+        "_new_head", "_outlet", "_raw", "_reading", "_refusal", "_scope", "_unflushed", "_valid_host",
     )  # fmt: skip
 
     sweep: ClassVar[Sweep]
@@ -84,6 +84,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unflushed = 0
         self._host: bytes | None = None
         self._valid_host: bytes | None = None  # the last one checked; a client rarely changes it
+        self._left = 0  # to come of a body whose length is known
+        self._new_head: bytes | None = None  # of that request, if the parser reads it
+        self._begun = 0  # requests that the parser has begun since
         self._max_head_bytes = self.sweep.limits.max_header_bytes
         self._idle_sweeps = self.sweep.sweeps(self.timeout_keep_alive)
 
@@ -136,40 +139,70 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a request whose head is known for what it is; let the parser read everything else."""
+        if self._left:
+            self._go_on(data)
+            return
         active = self._active
         is_between = (self._reading is _REST or self._reading is _FRESH) and (
             active is None or active.response_complete
         )
-        request = whole_request(data) if is_between and not self.sweep.draining else None
+        request = plain_request(data) if is_between and not self.sweep.draining else None
         if request is None:
             self._read(data)
             return
-        head, body_at = request
-        if (known := self.heads.get(head)) is not None:
-            self._begin_known(known, data[body_at:])
-        else:
-            self._read(data)
-            self._learn(head)
+        head, body_at, left = request
+        known = self.heads.get(head)
+        self._left, self._new_head = left, head if known is None else None
+        if known is not None:
+            self._begin_known(known, data[body_at:], left)
+            return
+        self._begun = 0
+        self._read(data)
+        if not left:
+            self._learn()
 
-    def _begin_known(self, known: Known, body: bytes) -> None:
-        """Begin a request as the parser's callbacks would."""
-        caller = Caller(self._outlet.abort, self.flow)
-        scope = {**self._scope, **known.scope, "headers": known.headers_of(len(body)), "state": self.app_state.copy()}
+    def _go_on(self, data: bytes) -> None:
+        """Take more of a request that was not all there when it began."""
+        size, left = len(data), self._left
+        self._left = max(left - size, 0)
+        if self._new_head is not None:
+            self._read(data)
+            if size == left:
+                self._learn()
+        elif self._reading is _BODY:
+            self.on_body(data if size <= left else data[:left])
+            if size >= left:
+                self.on_message_complete()
+            if size > left:
+                self.data_received(data[left:])
+
+    def _begin_known(self, known: Known, body: bytes, left: int) -> None:
+        """Begin a request as the parser's callbacks would; of its body so many bytes are still to come."""
+        caller, size = Caller(self._outlet.abort, self.flow), len(body) + left
+        scope = {**self._scope, **known.scope, "headers": known.headers_of(size), "state": self.app_state.copy()}
         scope["extensions"] = {CALLER_EXTENSION: caller, HEAD_EXTENSION: known.kept}
         cycle = self._new_cycle(GuardedCycle, cast(HTTPScope, scope), caller, keep_alive=True)
-        cycle.whole, cycle.more_body = body, False
-        cycle.message_event.set()
-        self._reading = _REST
-        self._raw = self._age = self._held_up = 0
         self.cycle = self._active = cycle
+        self._raw = self._age = self._held_up = 0
+        if left:
+            self._reading = _BODY
+            self.on_body(body)
+        else:
+            self._reading = _REST
+            cycle.whole, cycle.more_body = body, False
+            cycle.message_event.set()
         self._start_asgi_task(cycle, self.app)
 
-    def _learn(self, head: bytes) -> None:
-        """Learn the head of the request that was just read, if it is one that comes again."""
-        cycle = self.cycle
-        if cycle is None or self._reading is not _REST or cycle.more_body or isinstance(cycle, Http10Cycle):
+    def _learn(self) -> None:
+        """Learn the head of the request that was just read to its end, if it is one that comes again.
+
+        That nothing else was read is part of it: one that is framed otherwise than its length says is not learnt.
+        """
+        cycle, head = self.cycle, self._new_head
+        if cycle is None or head is None or self._begun != 1 or self._reading is not _REST or cycle.more_body:
             return
-        if cycle.keep_alive and cycle.scope["method"] == "POST" and self.heads.has_come(head):
+        is_usual = cycle.keep_alive and cycle.scope["method"] == "POST" and not isinstance(cycle, Http10Cycle)
+        if is_usual and self.heads.has_come(head):
             self.heads.learn(head, cycle.scope)
 
     def _read(self, data: bytes | memoryview) -> None:
@@ -199,6 +232,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._reading = _HEAD
         self._age = 0
+        self._begun += 1
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
