@@ -27,8 +27,8 @@ class Weights:
     """Constants of the score; chosen by `python -m bench.simulate`, whose `sweep` shows what each is worth.
 
     `bench/results/tune.md` has the tables of `ramp` (there: the exponent of what is in flight), with what else was
-    tried together, and what locust said of it. It was 1: over the seven scenarios there 4 is better by 0.45 ± 0.16 %, by
-    2 ± 0.6 % in bursts (13 seeds, ten of which were not tuned on). Nothing else is by two standard errors.
+    tried together, and what locust said of it. It was 1: over the seven scenarios there 4 is better by 0.45 ± 0.16 %,
+    in bursts by 2 ± 0.6 % (13 seeds, ten of which were not tuned on). Nothing else is by two standard errors.
     """
 
     theta: float = 20.0
