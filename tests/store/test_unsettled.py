@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,15 @@ def test_nothing_is_left_of_one_that_has_told_all(tmp_path):
     disk.seal().unlink()
     disk.close()
     assert list((tmp_path / "unsettled").iterdir()) == []
+
+
+def test_a_directory_that_somebody_has_removed_is_made_again(tmp_path):
+    disk = Unsettled(tmp_path, "one")
+    disk.append(charge(1))
+    disk.seal()
+    shutil.rmtree(tmp_path / "unsettled")
+    disk.append(charge(2))
+    assert [one.amounts[0] for one in read(disk.seal())] == [2]
 
 
 def test_only_its_user_reads_it(tmp_path):

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from typing import Protocol
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -203,7 +203,7 @@ class GuardedCycle(RequestResponseCycle):
             data = b"%b%x\r\n%b\r\n" % (head, len(body), body) if body else head
         else:
             data = head + self._counted(body, is_last=is_last)
-        outlet = cast(Outlet, self.transport)
+        outlet: Outlet = self.transport  # type: ignore[assignment]  # `cast` is a call, for each event of a stream
         if not is_last:
             if data:
                 outlet.write_part(data)

@@ -23,7 +23,7 @@ from enum import Enum
 from typing import Any, ClassVar, cast
 
 import httptools
-from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -181,7 +181,7 @@ class GuardedProtocol(HttpToolsProtocol):
         caller, size = Caller(self._outlet.abort, self.flow), len(body) + left
         scope = {**self._scope, **known.scope, "headers": known.headers_of(size), "state": self.app_state.copy()}
         scope["extensions"] = {CALLER_EXTENSION: caller, HEAD_EXTENSION: known.kept}
-        cycle = self._new_cycle(GuardedCycle, cast(HTTPScope, scope), caller, keep_alive=True)
+        cycle = self._new_cycle(GuardedCycle, scope, caller, keep_alive=True)
         self.cycle = self._active = cycle
         self._raw = self._age = self._held_up = 0
         if left:
@@ -300,15 +300,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def _new_cycle(
         self,
         kind: type[GuardedCycle],
-        scope: HTTPScope,
+        scope: dict[str, Any],
         caller: Caller,
         *,
         keep_alive: bool,
         expects_continue: bool = False,
     ) -> GuardedCycle:
         cycle = kind(
-            scope=scope,
-            transport=cast(asyncio.Transport, self._outlet),
+            scope=scope,  # type: ignore[arg-type]  # as dict, and without `cast`, which is a call
+            transport=self._outlet,  # type: ignore[arg-type]  # as far as it is used
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
@@ -330,7 +330,7 @@ class GuardedProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def _new_scope(self, method: bytes, version: str, caller: Caller) -> HTTPScope:
+    def _new_scope(self, method: bytes, version: str, caller: Caller) -> dict[str, Any]:
         target = self.url
         if not target.startswith(b"/"):
             target = head.origin_form(target, method, self._host)
@@ -344,7 +344,7 @@ class GuardedProtocol(HttpToolsProtocol):
         scope["headers"] = self.headers
         scope["state"] = self.app_state.copy()
         scope["extensions"] = {CALLER_EXTENSION: caller}
-        return cast(HTTPScope, scope)
+        return scope
 
     def on_body(self, body: bytes) -> None:
         self._raw = 0

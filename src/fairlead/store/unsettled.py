@@ -10,6 +10,7 @@ told twice counts once. Written is written to the kernel, not to the disk: the d
 the last moment (a tenth of a second with the store at hand).
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -39,15 +40,22 @@ class Unsettled:
     def append(self, *charges: Charge) -> None:
         """Write charges down."""
         if self._fd < 0:
-            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock.take()
+            self._fd = self._opened(self._path(self._number + 1))
             self._number += 1
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._fd = os.open(self._path(self._number), flags, 0o600)
         lines = _ENCODER.encode_lines(list(charges))  # with a tuple msgspec 0.22 forgets 48 bytes
         if (written := os.write(self._fd, lines)) != len(lines):
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)  # or the next line would be unreadable too
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _opened(self, path: Path) -> int:
+        """Make a file. Nearly always its directory is there, and ours: a caller waits for this."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        if self._lock.fileno() >= 0:
+            with contextlib.suppress(FileNotFoundError):  # somebody has removed it
+                return os.open(path, flags, 0o600)
+        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock.take()
+        return os.open(path, flags, 0o600)
 
     def seal(self) -> Path | None:
         """Begin a new file; return the one with all charges since the last time, None if there are none."""
