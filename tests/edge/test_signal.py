@@ -34,6 +34,9 @@ class TestSignal:
         signal.set()
         await signal.wait()
         await signal.wait()
+        assert signal.is_set()
+        signal.clear()
+        assert not signal.is_set()
 
     async def test_who_gives_up_is_forgotten_and_the_others_are_not(self, kind):
         signal = kind()

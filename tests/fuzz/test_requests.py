@@ -110,6 +110,7 @@ async def test_what_nothing_is_wrong_with_is_heard_as_it_was_meant(row):
 
 @given(spoilt(wires))
 @example(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5 ;a\r\nhello\r\n0\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
 async def test_nothing_is_taken_that_h11_refuses(wire):
     heard, _ = await by_the_edge([wire])
     judged, _ = by_h11(wire)

@@ -17,6 +17,9 @@ class Signal:
         self._is_set = is_set
         self._waiters: tuple[asyncio.Future[None], ...] = ()
 
+    def is_set(self) -> bool:
+        return self._is_set
+
     def set(self) -> None:
         """Let all go on who wait, and who will, until it is cleared."""
         self._is_set = True
