@@ -158,6 +158,17 @@ class TestOnAConnection:
                 await client.responses(number + 1)
         assert ["fairlead.head" in scope["extensions"] for scope in listener.app.scopes] == [False, False, True]
 
+    async def test_who_waits_to_be_asked_for_the_body_is_asked_each_time(self):
+        async with listening() as listener:
+            client = await listener.connect()
+            data = post("/a", b"x" * 100, "Expect: 100-continue")
+            for number in range(4):
+                await client.send(data[:-100])
+                assert (await client.responses(2 * number + 1))[-1].status == 100
+                await client.send(data[-100:])
+                await client.responses(2 * number + 2)
+        assert ["fairlead.head" in scope["extensions"] for scope in listener.app.scopes] == [False] * 4
+
     async def test_what_comes_behind_a_body_is_the_next_request(self):
         async with listening() as listener:
             client = await listener.connect()

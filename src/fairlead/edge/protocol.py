@@ -197,9 +197,12 @@ class GuardedProtocol(HttpToolsProtocol):
         """Learn the head of the request that was just read to its end, if it is one that comes again.
 
         That nothing else was read is part of it: one that is framed otherwise than its length says is not learnt.
+        Neither is one whose client waits for `100 Continue`.
         """
         cycle, head = self.cycle, self._new_head
         if cycle is None or head is None or self._begun != 1 or self._reading is not _REST or cycle.more_body:
+            return
+        if self.expect_100_continue:
             return
         is_usual = cycle.keep_alive and cycle.scope["method"] == "POST" and not isinstance(cycle, Http10Cycle)
         if is_usual and self.heads.has_come(head):
